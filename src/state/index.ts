@@ -1,0 +1,9 @@
+/**
+ * The one owner of the state folder: status, the judge's memory, observations, receipts.
+ * In here: files and their safety. Not in here: what a status says (`src/domain/judge`), how it looks (`src/domain/render`).
+ * `status-file.ts` and `location.ts` may be imported by themselves: they load nothing big.
+ */
+export { isDiskFull, StateError, StateLocked, StateOfAnotherEstate, StateUnusable, StateWriteFailed } from './errors.js'
+export { stateDirectory } from './location.js'
+export { type OpenStateOptions, openState, type PassRow, StateFolder, type StoredObservation, type WritePassResult } from './state-folder.js'
+export { readStatusFile } from './status-file.js'
