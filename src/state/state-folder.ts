@@ -94,9 +94,19 @@ export class StateFolder {
   ) {}
 
   /** The judge's memory as the last pass left it; undefined before the first one. */
-  readMemory(): unknown {
+  readMemory<T = unknown>(): T | undefined {
     const row = this.database.prepare('SELECT json FROM memory WHERE key = ?').get(MEMORY_KEY)
-    return row === undefined ? undefined : JSON.parse(text(row, 'json'))
+    return row === undefined ? undefined : (JSON.parse(text(row, 'json')) as T)
+  }
+
+  /** The published status document; undefined before the first pass, and when the file cannot be understood (the next pass writes a new one). */
+  readStatus(): StatusDocument | undefined {
+    try {
+      return readStatusFile(this.dir)
+    } catch (error) {
+      if (error instanceof StateUnusable) return undefined
+      throw error
+    }
   }
 
   /**
@@ -143,6 +153,12 @@ export class StateFolder {
       const json = gunzipSync(blob(row, 'json_gzip')).toString('utf8')
       return { key: text(row, 'key'), digest: text(row, 'digest'), bytes: Buffer.byteLength(json), value: JSON.parse(json) as unknown }
     })
+  }
+
+  /** One reading of a pass; undefined when it was not stored, or is pruned by now. */
+  getObservation<T = unknown>(passId: string, key: string): T | undefined {
+    const row = this.database.prepare('SELECT json_gzip FROM observations WHERE pass_id = ? AND key = ?').get(passId, key)
+    return row === undefined ? undefined : (JSON.parse(gunzipSync(blob(row, 'json_gzip')).toString('utf8')) as T)
   }
 
   /** The passes that are kept, newest first. */
