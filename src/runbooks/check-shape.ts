@@ -1,0 +1,176 @@
+/**
+ * One parsed file against its schema: zod's issues become problems with places and suggestions, and keys of the operator's files
+ * that look like a slip of the pen become warnings.
+ */
+import { z } from 'zod'
+import type { RunbookProblem } from './problems.js'
+import { isSecretKey, isSecretReference } from './secret-reference.js'
+import { didYouMean, nearest } from './suggest.js'
+import { inert } from './text-rules.js'
+import type { Path, YamlSource } from './yaml-source.js'
+
+export interface ShapeResult<T> {
+  /** Present when the file fits its schema. */
+  readonly data?: T
+  readonly problems: RunbookProblem[]
+  readonly warnings: RunbookProblem[]
+}
+
+/** Checks the whole file; all problems at once. */
+export function checkShape<T>(source: YamlSource, schema: z.ZodType<T>): ShapeResult<T> {
+  const walk = new KeyWalk(source)
+  walk.visit(source.value, schema, [])
+  const parsed = schema.safeParse(source.value)
+  const problems = [...walk.problems]
+  if (parsed.success) return { ...(problems.length === 0 ? { data: parsed.data } : {}), problems, warnings: walk.warnings }
+  const seen = new Set<string>()
+  for (const issue of parsed.error.issues) {
+    if (issue.code === 'unrecognized_keys') continue
+    const path = issue.path.filter((segment): segment is string | number => typeof segment !== 'symbol')
+    // One value, one problem: the first rule that it breaks says enough.
+    const key = JSON.stringify(path)
+    if (seen.has(key)) continue
+    seen.add(key)
+    problems.push(problemOfIssue(source, schema, issue, path))
+  }
+  return { problems, warnings: walk.warnings }
+}
+
+function problemOfIssue(source: YamlSource, schema: z.ZodType, issue: z.core.$ZodIssue, path: Path): RunbookProblem {
+  if (issue.code === 'invalid_key') {
+    const nested = issue.issues[0]
+    return source.problem(path, { found: `the key ${inert(path.at(-1))}`, allowed: nested?.message ?? 'another name', of: 'key' })
+  }
+  const value = source.at(path)
+  if (value === undefined) return source.problem(path, { found: 'nothing', allowed: issue.message, hint: hintForMissing(source, schema, path) })
+  const secret = path.some((segment) => typeof segment === 'string' && isSecretKey(segment))
+  return source.problem(path, {
+    found: secret ? 'a value that is not shown' : inert(value),
+    allowed: issue.message,
+    hint: hintForValue(value, issue, schema, path),
+  })
+}
+
+/** A key that is missing while one of nearly the same name is there. */
+function hintForMissing(source: YamlSource, schema: z.ZodType, path: Path): string | null {
+  const parent = source.at(path.slice(0, -1))
+  const key = path.at(-1)
+  if (typeof key !== 'string' || !isRecord(parent)) return null
+  const known = keysOf(schemaAt(schema, path.slice(0, -1)))
+  const slip = Object.keys(parent).find((candidate) => !known.includes(candidate) && nearest(candidate, [key]) === key)
+  return slip === undefined ? `add \`${key}:\`` : `did you mean ${key} where ${inert(slip)} stands?`
+}
+
+function hintForValue(value: unknown, issue: z.core.$ZodIssue, schema: z.ZodType, path: Path): string | null {
+  const wanted = unwrap(schemaAt(schema, path))
+  if (wanted instanceof z.ZodBoolean) {
+    if (typeof value === 'string' && /^(yes|on|y|true)$/i.test(value)) return 'write true'
+    if (typeof value === 'string' && /^(no|off|n|false)$/i.test(value)) return 'write false'
+  }
+  if (issue.code === 'invalid_value') return didYouMean(value, issue.values.map(String))
+  if (wanted instanceof z.ZodNumber && typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value))) return 'remove the quotes'
+  if (wanted instanceof z.ZodString && (typeof value === 'number' || typeof value === 'boolean')) return 'put it into quotes'
+  if (wanted instanceof z.ZodString && issue.message.includes('time zone')) return didYouMean(value, Intl.supportedValuesOf('timeZone'))
+  if (wanted instanceof z.ZodArray && value !== null) return 'write it as a list: [ … ]'
+  if (value === null) return 'give a value, or remove the key'
+  return null
+}
+
+/** Walks values and schema side by side, looking at keys only. */
+class KeyWalk {
+  readonly problems: RunbookProblem[] = []
+  readonly warnings: RunbookProblem[] = []
+
+  constructor(private readonly source: YamlSource) {}
+
+  visit(value: unknown, schema: z.ZodType | undefined, path: Path): void {
+    const plain = unwrap(schema)
+    if (Array.isArray(value)) {
+      const element = plain instanceof z.ZodArray ? asSchema(plain.element) : undefined
+      for (const [index, item] of value.entries()) this.visit(item, element, [...path, index])
+      return
+    }
+    if (!isRecord(value)) return
+    for (const [key, child] of Object.entries(value)) {
+      const childPath = [...path, key]
+      if (plain instanceof z.ZodObject) this.#checkKey(key, value, plain, childPath)
+      this.#checkSecret(key, child, childPath)
+      this.visit(child, childSchema(plain, key), childPath)
+    }
+  }
+
+  #checkKey(key: string, parent: Record<string, unknown>, schema: z.ZodObject, path: Path): void {
+    const known = Object.keys(schema.shape)
+    if (known.includes(key)) return
+    if (key === '<<') {
+      this.problems.push(
+        this.source.problem(path, { found: 'a merge key `<<`', allowed: 'keys that are written out', hint: 'write the merged keys out here', of: 'key' }),
+      )
+      return
+    }
+    const strict = schema.def.catchall instanceof z.ZodNever
+    if (strict) {
+      const details = { found: `the unknown key ${inert(key)}`, allowed: known.join(', '), hint: didYouMean(key, known), of: 'key' as const }
+      this.problems.push(this.source.problem(path, details))
+      return
+    }
+    const likely = nearest(
+      key,
+      known.filter((candidate) => !(candidate in parent)),
+    )
+    if (likely === undefined) return
+    const details = {
+      found: `the unknown key ${inert(key)}, which is not read`,
+      allowed: known.join(', '),
+      hint: `did you mean ${likely}?`,
+      of: 'key' as const,
+    }
+    this.warnings.push(this.source.problem(path, details))
+  }
+
+  #checkSecret(key: string, value: unknown, path: Path): void {
+    if (!isSecretKey(key) || (typeof value !== 'string' && typeof value !== 'number') || isSecretReference(value)) return
+    const hint = 'keep the secret in a file of mode 600 or in the environment, and refer to it'
+    this.problems.push(this.source.problem(path, { found: 'a secret in plain text (not shown)', allowed: 'env:NAME or file:PATH', hint }))
+  }
+}
+
+function keysOf(schema: z.ZodType | undefined): string[] {
+  const plain = unwrap(schema)
+  return plain instanceof z.ZodObject ? Object.keys(plain.shape) : []
+}
+
+function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
+  let at: z.ZodType | undefined = schema
+  for (const segment of path) {
+    const plain: z.ZodType | undefined = unwrap(at)
+    at =
+      typeof segment === 'number' && plain instanceof z.ZodArray
+        ? asSchema(plain.element)
+        : typeof segment === 'string'
+          ? childSchema(plain, segment)
+          : undefined
+  }
+  return at
+}
+
+function childSchema(plain: z.ZodType | undefined, key: string): z.ZodType | undefined {
+  if (plain instanceof z.ZodObject) return Object.hasOwn(plain.shape, key) ? asSchema(plain.shape[key]) : undefined
+  if (plain instanceof z.ZodRecord) return asSchema(plain.valueType)
+  return undefined
+}
+
+function unwrap(schema: z.ZodType | undefined): z.ZodType | undefined {
+  let plain = schema
+  while (plain instanceof z.ZodOptional || plain instanceof z.ZodNullable) plain = asSchema(plain.unwrap())
+  return plain
+}
+
+/** zod types the parts of a schema as its core classes; all of ours are made by the classic API. */
+function asSchema(schema: unknown): z.ZodType | undefined {
+  return schema instanceof z.ZodType ? schema : undefined
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,188 @@
+/**
+ * The configuration folder → one typed set, or all of its problems at once. What comes back is checked completely: no other part of
+ * the program validates runbook files again.
+ */
+import { access } from 'node:fs/promises'
+import { isAbsolute, join } from 'node:path'
+import { canonicalJson, sha256Hex } from '../domain/canonical.js'
+import type { RunbookSet } from '../domain/estate.js'
+import { alertsSchema } from './alerts-schema.js'
+import { calendarSchema } from './calendar-schema.js'
+import { checkReferences } from './check-references.js'
+import { checkShape } from './check-shape.js'
+import { estateSchema } from './estate-schema.js'
+import { inventorySchema } from './inventory-schema.js'
+import { normaliseAlerts, normaliseCalendar, normaliseEstate, normaliseInventory } from './normalise.js'
+import { RunbookErrors, type RunbookProblem, sortProblems } from './problems.js'
+import { readRunbookFile } from './read-file.js'
+import { resolveLocalPath } from './secret-reference.js'
+import { parseYaml, type YamlSource } from './yaml-source.js'
+
+/** The four files of a configuration folder. */
+export type RunbookFileName = 'estate' | 'inventory' | 'calendar' | 'alerts'
+
+/** A loaded set, with what may be a mistake in the operator's files, and where the files are. */
+export interface LoadedRunbooks extends RunbookSet {
+  /** Nothing here stops a pass; each is something that a person should look at. */
+  readonly warnings: readonly RunbookProblem[]
+  readonly configDir: string
+  /** Paths of the files that were read. */
+  readonly files: Readonly<Record<RunbookFileName, string>>
+}
+
+export type RunbookTexts = Readonly<Record<RunbookFileName, { readonly file: string; readonly text: string }>>
+
+/**
+ * Reads and checks a configuration folder.
+ * @throws RunbookErrors with every problem of every file.
+ */
+export async function loadRunbooks(configDir: string): Promise<LoadedRunbooks> {
+  const problems: RunbookProblem[] = []
+  const estate = await readInto(join(configDir, 'estate.yaml'), problems)
+  const named = estate === undefined ? {} : filesNamedBy(parseYaml(estate.file, estate.text).source)
+  const paths = {
+    inventory: await choosePath(configDir, named.inventory, ['inventory.yaml', 'backup.inventory.yaml'], problems),
+    calendar: await choosePath(configDir, named.calendar, ['calendar.yaml', 'backup.calendar.yaml'], problems),
+    alerts: await choosePath(configDir, named.alerts, ['alerts.yaml'], problems),
+  }
+  const [inventory, calendar, alerts] = await Promise.all([
+    readInto(paths.inventory, problems),
+    readInto(paths.calendar, problems),
+    readInto(paths.alerts, problems),
+  ])
+  return check({ estate, inventory, calendar, alerts }, problems, configDir)
+}
+
+/**
+ * Checks texts that are already at hand; reads nothing.
+ * @param configDir what relative paths inside of the files are relative to
+ * @throws RunbookErrors with every problem of every file.
+ */
+export function parseRunbooks(texts: RunbookTexts, configDir = '.'): LoadedRunbooks {
+  return check(texts, [], configDir)
+}
+
+/**
+ * For programs that go on: a folder that is broken while they run leaves the last good set in force, and the problem is said.
+ * @throws RunbookErrors when there is no last good set.
+ */
+export async function loadRunbooksOrLastGood<T extends RunbookSet>(
+  configDir: string,
+  lastGood: T | undefined,
+): Promise<{ readonly set: LoadedRunbooks; readonly problem?: undefined } | { readonly set: T; readonly problem: RunbookErrors }> {
+  try {
+    return { set: await loadRunbooks(configDir) }
+  } catch (error) {
+    if (error instanceof RunbookErrors && lastGood !== undefined) return { set: lastGood, problem: error }
+    throw error
+  }
+}
+
+type SomeTexts = { readonly [K in RunbookFileName]: { readonly file: string; readonly text: string } | undefined }
+
+function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], configDir: string): LoadedRunbooks {
+  const problems = [...problemsSoFar]
+  const parse = (name: RunbookFileName): YamlSource | undefined => {
+    const given = texts[name]
+    if (given === undefined) return undefined
+    const parsed = parseYaml(given.file, given.text)
+    problems.push(...parsed.problems)
+    return parsed.source
+  }
+  const sources = { estate: parse('estate'), inventory: parse('inventory'), calendar: parse('calendar'), alerts: parse('alerts') }
+  const shapes = {
+    estate: sources.estate && checkShape(sources.estate, estateSchema),
+    inventory: sources.inventory && checkShape(sources.inventory, inventorySchema),
+    calendar: sources.calendar && checkShape(sources.calendar, calendarSchema),
+    alerts: sources.alerts && checkShape(sources.alerts, alertsSchema),
+  }
+  const references = checkReferences(sources)
+  const results = [...Object.values(shapes), references]
+  problems.push(...results.flatMap((result) => result?.problems ?? []))
+  const warnings = results.flatMap((result) => result?.warnings ?? [])
+
+  const order = Object.values(texts).flatMap((text) => (text === undefined ? [] : [text.file]))
+  const [estateFile, inventoryFile, calendarFile, alertsFile] = [shapes.estate?.data, shapes.inventory?.data, shapes.calendar?.data, shapes.alerts?.data]
+  if (problems.length > 0 || !estateFile || !inventoryFile || !calendarFile || !alertsFile) throw new RunbookErrors(sortProblems(problems, order))
+
+  const estate = normaliseEstate(estateFile, configDir)
+  return {
+    estate,
+    inventory: normaliseInventory(inventoryFile, estate, placeOfRow(sources.inventory, 'targets', 'inventory.yaml')),
+    calendar: normaliseCalendar(calendarFile, estate, placeOfRow(sources.calendar, 'events', 'calendar.yaml')),
+    alerts: normaliseAlerts(alertsFile),
+    digest: digestOf(sources),
+    warnings: sortProblems(warnings, order),
+    configDir,
+    files: { estate: fileOf(sources.estate), inventory: fileOf(sources.inventory), calendar: fileOf(sources.calendar), alerts: fileOf(sources.alerts) },
+  }
+}
+
+/** SHA-256 over the canonical form of what the files say: comments, order and layout do not count, unknown keys do. */
+function digestOf(sources: Record<RunbookFileName, YamlSource | undefined>): string {
+  const values = Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, source?.value ?? null]))
+  return sha256Hex(canonicalJson(values))
+}
+
+function placeOfRow(source: YamlSource | undefined, list: string, fallback: string): (index: number) => string {
+  return (index) => (source === undefined ? fallback : `${baseName(source.file)}:${source.place([list, index]).line}`)
+}
+
+function fileOf(source: YamlSource | undefined): string {
+  return source?.file ?? ''
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+async function readInto(path: string | undefined, problems: RunbookProblem[]): Promise<{ file: string; text: string } | undefined> {
+  if (path === undefined) return undefined
+  const read = await readRunbookFile(path)
+  if ('problem' in read) {
+    problems.push(read.problem)
+    return undefined
+  }
+  return { file: path, text: read.text }
+}
+
+function filesNamedBy(estate: YamlSource | undefined): Partial<Record<RunbookFileName, string>> {
+  const named: Partial<Record<RunbookFileName, string>> = {}
+  for (const name of ['inventory', 'calendar', 'alerts'] as const) {
+    const path = estate?.at(['files', name])
+    if (typeof path === 'string' && !path.includes('\0')) named[name] = path
+  }
+  return named
+}
+
+async function choosePath(
+  configDir: string,
+  named: string | undefined,
+  usual: readonly [string, ...string[]],
+  problems: RunbookProblem[],
+): Promise<string | undefined> {
+  if (named !== undefined) return isAbsolute(named) || named.startsWith('~/') ? resolveLocalPath(named, configDir) : join(configDir, named)
+  const there: string[] = []
+  for (const name of usual) if (await exists(join(configDir, name))) there.push(name)
+  if (there.length > 1) {
+    const allowed = 'one of the two'
+    problems.push({
+      file: join(configDir, there[1] ?? ''),
+      line: 1,
+      column: 1,
+      path: '',
+      found: there.join(' and '),
+      allowed,
+      hint: 'remove one, or name the right one under `files:` in estate.yaml',
+    })
+    return undefined
+  }
+  return join(configDir, there[0] ?? usual[0])
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  )
+}

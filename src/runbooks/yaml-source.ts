@@ -1,0 +1,322 @@
+/**
+ * One YAML text → plain values with the place of each, or the problems in it. On the `yaml` library's Document API, with what that
+ * library leaves to its caller: limits, duplicate keys in linear time, anchors that cannot explode, and no characters that lie.
+ */
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import type { RunbookProblem } from './problems.js'
+import { codePointName, indexOfForbiddenCharacter, inert } from './text-rules.js'
+
+export const MAX_FILE_BYTES = 1024 * 1024
+const MAX_DEPTH = 40
+const MAX_ALIASES = 100
+const MAX_VALUES = 100_000
+const MAX_PROBLEMS_OF_A_KIND = 20
+
+export type PathSegment = string | number
+export type Path = readonly PathSegment[]
+
+/** A value and where it stands. Offsets count UTF-16 units of the text. */
+interface Located {
+  readonly value: unknown
+  readonly offset: number
+  /** Where the key stands; the value itself for list items and the root. */
+  readonly keyOffset: number
+  /** Values under this one, with aliases counted as what they stand for. */
+  readonly size: number
+  readonly children?: ReadonlyMap<PathSegment, Located>
+}
+
+/** A file that could be parsed. */
+export class YamlSource {
+  readonly #root: Located
+  readonly #lines: LineCounter
+
+  constructor(
+    readonly file: string,
+    root: Located,
+    lines: LineCounter,
+  ) {
+    this.#root = root
+    this.#lines = lines
+  }
+
+  /** Plain JSON-like values: objects without a prototype's names, arrays, strings, finite numbers, booleans, null. */
+  get value(): unknown {
+    return this.#root.value
+  }
+
+  /** Where the value at a path stands; for a path that does not exist, its nearest parent that does. */
+  place(path: Path, of: 'key' | 'value' = 'value'): { line: number; column: number } {
+    let at = this.#root
+    for (const [index, segment] of path.entries()) {
+      const next = at.children?.get(segment)
+      if (next === undefined) return this.#position(at.keyOffset)
+      if (index === path.length - 1 && of === 'key') return this.#position(next.keyOffset)
+      at = next
+    }
+    return this.#position(at.offset)
+  }
+
+  /** The value at a path, or undefined. */
+  at(path: Path): unknown {
+    let at: Located | undefined = this.#root
+    for (const segment of path) at = at?.children?.get(segment)
+    return at?.value
+  }
+
+  /** A problem with the value (or the key) at a path. */
+  problem(path: Path, details: { found?: string; allowed: string; hint?: string | null; of?: 'key' | 'value' }): RunbookProblem {
+    return {
+      file: this.file,
+      ...this.place(path, details.of),
+      path: formatPath(path),
+      found: details.found ?? inert(this.at(path)),
+      allowed: details.allowed,
+      hint: details.hint ?? null,
+    }
+  }
+
+  #position(offset: number): { line: number; column: number } {
+    return positionOf(this.#lines, offset)
+  }
+}
+
+/** `targets[3].stale_after_hours`; keys that are no plain words are quoted. */
+export function formatPath(path: Path): string {
+  let text = ''
+  for (const segment of path) {
+    if (typeof segment === 'number') text += `[${segment}]`
+    else if (/^[A-Za-z0-9_-]+$/.test(segment)) text += text === '' ? segment : `.${segment}`
+    else text += `[${inert(segment)}]`
+  }
+  return text
+}
+
+/** Parses one text. Never throws: what is wrong is in `problems`; `source` is absent when nothing can be read from the text. */
+export function parseYaml(file: string, text: string): { source?: YamlSource; problems: RunbookProblem[] } {
+  const lines = new LineCounter()
+  const problems: RunbookProblem[] = []
+  const report = (offset: number, found: string, allowed: string, hint: string | null = null, path = ''): void => {
+    problems.push({ file, ...positionOf(lines, offset), path, found, allowed, hint })
+  }
+  countLines(lines, text)
+  reportRawCharacters(text, report)
+  if (deepestNesting(text) > MAX_DEPTH * 4) {
+    report(0, 'brackets nested very deeply', `at most ${MAX_DEPTH} levels`)
+    return { problems }
+  }
+
+  let document: Document.Parsed
+  try {
+    document = parseDocument(text, { schema: 'core', version: '1.2', merge: false, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' })
+  } catch (error) {
+    // The composer is recursive: what is nested too deeply for it ends here.
+    report(0, error instanceof RangeError ? 'values nested very deeply' : 'a text that the YAML parser gives up on', `YAML with at most ${MAX_DEPTH} levels`)
+    return { problems }
+  }
+  if (document.directives.yaml.explicit === true && document.directives.yaml.version !== '1.2') {
+    report(0, `%YAML ${document.directives.yaml.version}`, 'YAML 1.2', 'leave the %YAML line out')
+  }
+  for (const error of document.errors.slice(0, MAX_PROBLEMS_OF_A_KIND)) {
+    if (error.code === 'MULTIPLE_DOCS') report(error.pos[0], 'a second document', 'one document a file', 'remove the `---` and what follows')
+    else report(error.pos[0], `no valid YAML: ${plainMessage(error.message)}`, 'YAML 1.2', hintForSyntax(text, error.pos[0]))
+  }
+  for (const warning of document.warnings.slice(0, MAX_PROBLEMS_OF_A_KIND)) {
+    report(warning.pos[0], `a tag that means nothing here: ${inert(text.slice(warning.pos[0], warning.pos[1]))}`, 'plain values without tags', 'remove the tag')
+  }
+  if (document.errors.length > 0) return { problems }
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+    report(0, 'an empty file', 'a mapping of settings', 'if an editor is just saving it, try again')
+    return { problems }
+  }
+
+  const reader = new ValueReader(report)
+  const root = reader.read(document.contents, 0, [])
+  return root === undefined ? { problems } : { source: new YamlSource(file, root, lines), problems }
+}
+
+type Report = (offset: number, found: string, allowed: string, hint?: string | null, path?: string) => void
+
+/** Turns nodes into plain values; an alias shares the value of its anchor, and its size is counted before anybody walks into it. */
+class ValueReader {
+  readonly #report: Report
+  readonly #anchors = new Map<string, Located>()
+  #aliases = 0
+  #total = 0
+  #gaveUp = false
+
+  constructor(report: Report) {
+    this.#report = report
+  }
+
+  read(node: Node | null, keyOffset: number, path: Path): Located | undefined {
+    if (this.#gaveUp) return undefined
+    const offset = node?.range?.[0] ?? keyOffset
+    if (path.length > MAX_DEPTH) return this.#giveUp(offset, 'values nested more deeply', `at most ${MAX_DEPTH} levels`, path)
+    if (isAlias(node)) return this.#readAlias(node.source, offset, path)
+    this.#total += 1
+    if (this.#total > MAX_VALUES)
+      return this.#giveUp(offset, 'more values', `at most ${MAX_VALUES} values a file, anchors counted as often as they are used`, path)
+
+    const located = this.#readPlain(node, offset, path)
+    if (located === undefined) return undefined
+    const anchor = isMap(node) || isSeq(node) || isScalar(node) ? node.anchor : undefined
+    if (anchor !== undefined) this.#anchors.set(anchor, located)
+    return { ...located, keyOffset }
+  }
+
+  #readAlias(name: string, offset: number, path: Path): Located | undefined {
+    this.#aliases += 1
+    if (this.#aliases > MAX_ALIASES) return this.#giveUp(offset, 'more aliases', `at most ${MAX_ALIASES} aliases (*name) a file`, path)
+    const target = this.#anchors.get(name)
+    if (target === undefined) {
+      this.#report(offset, `*${name}, which is not complete here`, 'an alias of an anchor that stands before it', null, formatPath(path))
+      return undefined
+    }
+    this.#total += target.size
+    if (this.#total > MAX_VALUES)
+      return this.#giveUp(offset, 'aliases that stand for more values', `at most ${MAX_VALUES} values a file, anchors counted as often as they are used`, path)
+    return { ...target, offset, keyOffset: offset }
+  }
+
+  #readPlain(node: Node | null, offset: number, path: Path): Located | undefined {
+    if (isMap(node)) return this.#readMap(node.items as readonly { key: unknown; value: unknown }[], offset, path)
+    if (isSeq(node)) return this.#readList(node.items as readonly unknown[], offset, path)
+    const value = isScalar(node) ? node.value : null
+    this.#checkScalar(value, isScalar(node) ? node.source : undefined, offset, path)
+    return { value: value ?? null, offset, keyOffset: offset, size: 1 }
+  }
+
+  #readMap(items: readonly { key: unknown; value: unknown }[], offset: number, path: Path): Located | undefined {
+    const value: Record<string, unknown> = {}
+    const children = new Map<PathSegment, Located>()
+    let size = 1
+    for (const item of items) {
+      const keyNode = item.key as Node | null
+      const keyOffset = keyNode?.range?.[0] ?? offset
+      const key = this.#readKey(keyNode, keyOffset, path)
+      if (key === undefined) continue
+      if (children.has(key)) {
+        const first = children.get(key)
+        this.#report(
+          keyOffset,
+          `${inert(key)} twice`,
+          'each key once',
+          first === undefined ? null : 'the same key stands further up; remove one of the two',
+          formatPath([...path, key]),
+        )
+        continue
+      }
+      const child = this.read((item.value ?? null) as Node | null, keyOffset, [...path, key])
+      if (child === undefined) continue
+      children.set(key, { ...child, keyOffset })
+      value[key] = child.value
+      size += child.size
+    }
+    return { value, offset, keyOffset: offset, size, children }
+  }
+
+  #readKey(node: Node | null, offset: number, path: Path): string | undefined {
+    const raw = isScalar(node) ? node.value : undefined
+    if (typeof raw !== 'string' && typeof raw !== 'number' && typeof raw !== 'boolean') {
+      this.#report(offset, 'a key that is no plain word', 'words as keys', null, formatPath(path))
+      return undefined
+    }
+    const key = String(raw)
+    this.#total += 1
+    if (key === '__proto__') {
+      this.#report(offset, '__proto__', 'any other key', null, formatPath(path))
+      return undefined
+    }
+    this.#checkScalar(key, isScalar(node) ? node.source : undefined, offset, path)
+    return key
+  }
+
+  #readList(items: readonly unknown[], offset: number, path: Path): Located | undefined {
+    const value: unknown[] = []
+    const children = new Map<PathSegment, Located>()
+    let size = 1
+    for (const [index, item] of items.entries()) {
+      const node = item as Node | null
+      const child = this.read(node, node?.range?.[0] ?? offset, [...path, index])
+      if (this.#gaveUp) return undefined
+      // A broken item keeps its place, so that the items after it keep their numbers.
+      value.push(child?.value ?? null)
+      if (child === undefined) continue
+      children.set(index, child)
+      size += child.size
+    }
+    return { value, offset, keyOffset: offset, size, children }
+  }
+
+  #checkScalar(value: unknown, source: string | undefined, offset: number, path: Path): void {
+    if (typeof value === 'number' && !Number.isFinite(value)) this.#report(offset, inert(source ?? String(value)), 'a finite number', null, formatPath(path))
+    else if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+      this.#report(offset, inert(source ?? String(value)), 'a whole number up to 9007199254740991', 'quote it if it is no quantity', formatPath(path))
+    } else if (typeof value === 'bigint') this.#report(offset, 'a huge number', 'a whole number up to 9007199254740991', null, formatPath(path))
+    else if (typeof value === 'string') {
+      const index = indexOfForbiddenCharacter(value)
+      // What stands in the file as it is has been reported with its own place already; here come the escaped ones.
+      if (index >= 0 && (source === undefined || indexOfForbiddenCharacter(source) === -1)) {
+        this.#report(offset, `the character ${codePointName(value, index)}`, 'printable text', 'remove the control or invisible character', formatPath(path))
+      }
+    }
+  }
+
+  #giveUp(offset: number, found: string, allowed: string, path: Path): undefined {
+    this.#report(offset, found, allowed, null, formatPath(path.slice(0, 4)))
+    this.#gaveUp = true
+    return undefined
+  }
+}
+
+function reportRawCharacters(text: string, report: Report): void {
+  let from = 0
+  for (let count = 0; count < MAX_PROBLEMS_OF_A_KIND; count += 1) {
+    const rest = text.slice(from)
+    // A carriage return before a line feed is only another editor's line end.
+    const index = indexOfForbiddenCharacter(rest.replaceAll('\r\n', ' \n'))
+    if (index === -1) return
+    report(from + index, `the character ${codePointName(rest, index)}`, 'printable text', 'remove the control or invisible character')
+    const lineEnd = text.indexOf('\n', from + index)
+    if (lineEnd === -1) return
+    from = lineEnd + 1
+  }
+}
+
+/** Flow brackets only; block nesting costs a line a level and ends at the parser's own limits. An upper bound: quoted brackets count too. */
+function deepestNesting(text: string): number {
+  let depth = 0
+  let deepest = 0
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index)
+    if (code === 0x5b || code === 0x7b) {
+      depth += 1
+      if (depth > deepest) deepest = depth
+    } else if ((code === 0x5d || code === 0x7d) && depth > 0) depth -= 1
+  }
+  return deepest
+}
+
+function countLines(lines: LineCounter, text: string): void {
+  lines.addNewLine(0)
+  for (let index = text.indexOf('\n'); index !== -1; index = text.indexOf('\n', index + 1)) lines.addNewLine(index + 1)
+}
+
+function positionOf(lines: LineCounter, offset: number): { line: number; column: number } {
+  const { line, col } = lines.linePos(offset)
+  return { line, column: col }
+}
+
+function plainMessage(message: string): string {
+  return inert(message.split('\n')[0]?.replace(/\s+/g, ' ') ?? '').slice(1, -1)
+}
+
+function hintForSyntax(text: string, offset: number): string | null {
+  const lineStart = text.lastIndexOf('\n', offset - 1) + 1
+  const lineEnd = text.indexOf('\n', lineStart)
+  const line = text.slice(lineStart, lineEnd === -1 ? text.length : lineEnd)
+  if (/^\s*\t/.test(line)) return 'indent with spaces, not with tabs'
+  if (/:\s+[*&!%@`]/.test(line) || /:\s+[^'"\s].*:\s/.test(line)) return 'put the value into quotes'
+  return null
+}
