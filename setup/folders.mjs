@@ -1,0 +1,19 @@
+/** Where things are: the checkout, and the cache that all checkouts of one user share. */
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** `${XDG_CACHE_HOME:-~/.cache}/nightshift` */
+export function cacheFolder(env = process.env) {
+  const base = env.XDG_CACHE_HOME
+  return join(base && isAbsolute(base) ? base : join(homedir(), '.cache'), 'nightshift')
+}
+
+/** The CLI version of `src/temporal/server-version.ts`; a unit test keeps the two equal. */
+export const TEMPORAL_CLI_VERSION = '1.8.2'
+
+export function temporalBinary() {
+  return join(cacheFolder(), 'temporal', TEMPORAL_CLI_VERSION, 'temporal')
+}
