@@ -9,7 +9,7 @@ import { estateOfNamespace, namespaceOf } from '../domain/ids.js'
 
 /** Everything that client and worker need to reach an estate's Temporal. The options may hold an API key: never print them. */
 export interface TemporalTarget {
-  readonly connectionOptions: Pick<ConnectionOptions, 'address' | 'tls' | 'apiKey' | 'metadata'>
+  readonly connectionOptions: Pick<ConnectionOptions, 'address' | 'tls' | 'metadata'> & { readonly apiKey?: string }
   readonly namespace: string
 }
 
@@ -37,7 +37,7 @@ export function existingCluster(estateId: string, env: NodeJS.ProcessEnv = proce
     connectionOptions: {
       address: address ?? '127.0.0.1:7233',
       ...(tls !== undefined && { tls }),
-      ...(apiKey !== undefined && { apiKey }),
+      ...(typeof apiKey === 'string' && { apiKey }),
       ...(metadata !== undefined && { metadata }),
     },
     namespace: namespaceOf(estateId),

@@ -1,0 +1,103 @@
+/**
+ * The worker: runs the workflows and the activities of one estate.
+ * With the state folder it is the estate's one home worker; with `site` it only reads the hosts of that site.
+ * As a program: `node dist/src/worker.js --config DIR [--site SITE]` (what the container image runs).
+ */
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
+import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
+import { redactionInterceptor } from './activities/redaction.js'
+import { RunbookKeeper } from './activities/runbook-keeper.js'
+import type { RunbookSet } from './domain/estate.js'
+import { queueNames, taskQueueOf } from './domain/ids.js'
+import { makeRedact } from './domain/redact.js'
+import type { StatusDocument } from './domain/status.js'
+import { knownSecrets } from './runbooks/index.js'
+import { SshPool } from './ssh/index.js'
+import type { StateFolder } from './state/index.js'
+import { workflowBundlePath } from './temporal/bundle-workflows.js'
+
+/** In-flight activities may finish within this time after a shutdown was asked for. */
+export const SHUTDOWN_GRACE_SECONDS = 20
+
+export interface RunningWorkers {
+  /** Resolves when all workers have stopped; rejects when one of them dies. */
+  readonly stopped: Promise<void>
+  /** The states that `/healthz` and `doctor` go by. */
+  states(): string[]
+  shutdown(): void
+  readonly sshPool: SshPool
+}
+
+export interface HomeWorkerOptions {
+  readonly connection: NativeConnection
+  readonly namespace: string
+  readonly configDir: string
+  readonly runbooks: RunbookSet
+  readonly state: StateFolder
+  readonly onStatus?: (status: StatusDocument) => void
+}
+
+/** Starts the estate's home worker: workflows, the reading of sites without a worker of their own, and everything that touches the state folder. */
+export async function startHomeWorker(options: HomeWorkerOptions): Promise<RunningWorkers> {
+  const { connection, namespace, runbooks, state } = options
+  const reading = readingDeps(runbooks)
+  const local = { runbooks: new RunbookKeeper(options.configDir), state, onStatus: options.onStatus ?? (() => {}) }
+  const site = createSiteActivities(reading, local)
+  const stateActivities = createStateActivities({ ...reading, ...local })
+  const queues = queueNames(taskQueueOf(runbooks.estate.id))
+  const shared = sharedOptions(connection, namespace, reading)
+  const workers = await Promise.all([
+    Worker.create({
+      ...shared,
+      taskQueue: queues.common,
+      workflowBundle: { codePath: workflowBundlePath() },
+      maxCachedWorkflows: 100,
+      activities: site,
+    }),
+    Worker.create({ ...shared, taskQueue: queues.state, activities: stateActivities }),
+  ])
+  return running(workers, reading)
+}
+
+/** Starts a worker that sits at one site and only reads that site's hosts. It holds SSH keys and nothing else. */
+export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' | 'onStatus'> & { site: string }): Promise<RunningWorkers> {
+  const site = options.runbooks.estate.sites.find((each) => each.id === options.site)
+  if (site?.taskQueue === undefined) {
+    throw new Error(`estate.yaml gives site ${options.site} no task_queue, so no worker of its own can serve it; add one, or run \`nightshift up\` alone`)
+  }
+  const reading = readingDeps(options.runbooks)
+  const worker = await Worker.create({
+    ...sharedOptions(options.connection, options.namespace, reading),
+    taskQueue: site.taskQueue,
+    activities: createSiteActivities(reading),
+  })
+  return running([worker], reading)
+}
+
+function readingDeps(runbooks: RunbookSet): ReadingDeps & { readonly pool: SshPool } {
+  const redact = makeRedact(knownSecrets(runbooks))
+  const { configPath, knownHostsPaths } = runbooks.estate.ssh
+  const pool = new SshPool({ configPath, knownHostsPaths, redact })
+  return { pool, ssh: () => pool, redact, now: () => new Date() }
+}
+
+function sharedOptions(connection: NativeConnection, namespace: string, reading: ReadingDeps) {
+  return {
+    connection,
+    namespace,
+    shutdownGraceTime: `${SHUTDOWN_GRACE_SECONDS} seconds`,
+    interceptors: { activity: [redactionInterceptor(reading.redact)] },
+  } satisfies Partial<WorkerOptions>
+}
+
+function running(workers: Worker[], reading: { readonly pool: SshPool }): RunningWorkers {
+  const stopped = Promise.all(workers.map((worker) => worker.run())).then(() => reading.pool.close())
+  return {
+    stopped,
+    states: () => workers.map((worker) => worker.getState()),
+    shutdown() {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
+    },
+    sshPool: reading.pool,
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * One pass of the monitor: read every site, judge everything, write it down.
+ * A Schedule starts it; an operator may start it too, with input `{}`.
+ */
+
+import { TimeoutType } from '@temporalio/common'
+import { ActivityFailure, proxyActivities, setCurrentDetails, TimeoutFailure, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
+import type { MonitorActivities } from '../activities/monitor.js'
+import { queueNames } from '../domain/ids.js'
+import type { BackupMonitorInput, PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../domain/monitor.js'
+import { backupMonitorInput } from './inputs.js'
+import { parseInput, phase, runbookAttributes } from './shell.js'
+
+/** A site's worker must take up its work within this time; after it the site is UNKNOWN `no_worker`. */
+const NO_WORKER_AFTER_SECONDS = 30
+
+export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<PassResult> {
+  parseInput('backupMonitor', backupMonitorInput, rawInput ?? {})
+  upsertSearchAttributes(runbookAttributes('backupMonitor'))
+
+  phase('open', 'Reading the runbooks.')
+  const pass = await openPass()
+
+  phase('read', `Reading ${pass.sites.map((site) => `${site.hosts.length} hosts of **${site.site}**`).join(', ')}.`)
+  const readings = await Promise.all(pass.sites.map((site) => readSite(pass, site)))
+
+  phase('judge', `Judging ${pass.enabledTargets} enabled targets, and every guest, job and storage.`)
+  const result = await closePass(pass, readings)
+
+  setCurrentDetails(result.details)
+  return result
+}
+
+function openPass(): Promise<PassPlan> {
+  const { runId, workflowId } = workflowInfo()
+  return stateActivities().openPass.executeWithOptions({ summary: 'Read the runbook files' }, [{ passId: runId, workflowId }])
+}
+
+/** Never fails: a site that could not be read is part of the answer. */
+async function readSite(pass: PassPlan, site: SitePlan): Promise<SiteReading | SiteUnread> {
+  const activities = proxyActivities<MonitorActivities>({
+    taskQueue: site.taskQueue ?? workflowInfo().taskQueue,
+    scheduleToStartTimeout: site.taskQueue === undefined ? '5 minutes' : `${NO_WORKER_AFTER_SECONDS} seconds`,
+    startToCloseTimeout: `${site.deadlineSeconds + 30} seconds`,
+    heartbeatTimeout: '15 seconds',
+    retry: { maximumAttempts: 3, initialInterval: '1 second' },
+  })
+  try {
+    return await activities.observeSite.executeWithOptions({ summary: `Read ${site.hosts.length} hosts of site ${site.site} over SSH` }, [
+      { passId: pass.passId, ...site },
+    ])
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error
+    return { site: site.site, unread: whyUnread(site, error) }
+  }
+}
+
+function whyUnread(site: SitePlan, failure: ActivityFailure): SiteUnread['unread'] {
+  const cause = failure.cause
+  if (cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START) {
+    const queue = site.taskQueue ?? workflowInfo().taskQueue
+    return { reason: 'no_worker', message: `no worker took up work for site ${site.site} on task queue ${queue} within ${NO_WORKER_AFTER_SECONDS} s` }
+  }
+  return { reason: 'probe_failed', message: `reading site ${site.site} failed: ${cause?.message ?? failure.message}` }
+}
+
+function closePass(pass: PassPlan, readings: readonly (SiteReading | SiteUnread)[]): Promise<PassResult> {
+  const { runId, workflowId } = workflowInfo()
+  return stateActivities().closePass.executeWithOptions({ summary: 'Judge, write status, metrics and receipt' }, [
+    { passId: pass.passId, workflowId, runId, readings },
+  ])
+}
+
+/** Activities of the one worker that owns the state folder. */
+function stateActivities() {
+  return proxyActivities<MonitorActivities>({
+    taskQueue: queueNames(workflowInfo().taskQueue).state,
+    startToCloseTimeout: '1 minute',
+    retry: { maximumAttempts: 3, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidRunbooks'] },
+  })
+}

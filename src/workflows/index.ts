@@ -1,0 +1,2 @@
+/** Every function exported here is a workflow type; nothing else may be. */
+export { backupMonitor } from './backup-monitor.js'
