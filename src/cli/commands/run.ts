@@ -1,0 +1,35 @@
+/** Declares `nightshift run`. */
+import type { Command } from 'commander'
+import { bareCommand, type CommonOptions, durationSeconds, withCommonOptions } from '../command.js'
+import { run } from '../run.js'
+import { UsageError } from '../usage-error.js'
+
+interface Options extends CommonOptions {
+  readonly detach?: boolean
+  readonly wait?: number
+}
+
+export function command(): Command {
+  const declared = bareCommand('run', 'start a runbook, or follow the run that is already on the same thing')
+    .argument('<runbook>', 'for example backupMonitor')
+    .argument('[input]', 'one JSON object')
+    .option('--detach', 'do not wait for its end')
+    .option('--wait <duration>', 'wait at most so long (90s, 15m, 26h, 7d), then leave with 75', durationSeconds)
+  withCommonOptions(declared, [
+    ['nightshift run backupMonitor', 'one pass now; 0 done, 2 failed, 3 unknown'],
+    ['nightshift run backupMonitor --wait 2m', '75 when it still runs by then'],
+    ['nightshift run backupMonitor --detach --json', 'its workflow and run id'],
+  ])
+  return declared.action(async (runbook: string, input: string | undefined, options: Options) => {
+    if (options.detach && options.wait !== undefined) throw new UsageError('--detach and --wait exclude each other', 'give one of them')
+    const { config, json } = options
+    process.exitCode = await run({
+      config,
+      json,
+      runbook,
+      input,
+      detach: options.detach === true,
+      ...(options.wait === undefined ? {} : { waitSeconds: options.wait }),
+    })
+  })
+}
