@@ -22,9 +22,13 @@ export interface ConnectOptions {
   keepaliveIntervalMs: number
   /** Gives up connecting when aborted (the pool closes). */
   signal?: AbortSignal
+  /** Only these algorithms of host keys; default all, the stored types first. */
+  serverHostKey?: ServerHostKeyAlgorithm[]
+  /** Told of the key that the host shows, before it is judged. */
+  onHostKey?: (key: Buffer) => void
 }
 
-const SERVER_KEY_ALGORITHMS: ServerHostKeyAlgorithm[] = [
+export const SERVER_KEY_ALGORITHMS: ServerHostKeyAlgorithm[] = [
   'ssh-ed25519',
   'ecdsa-sha2-nistp256',
   'ecdsa-sha2-nistp384',
@@ -34,7 +38,7 @@ const SERVER_KEY_ALGORITHMS: ServerHostKeyAlgorithm[] = [
 ]
 
 /** Quick and sound ones first; nothing with SHA-1 or CBC. */
-export const ALGORITHMS = {
+const ALGORITHMS = {
   kex: [
     'curve25519-sha256',
     'curve25519-sha256@libssh.org',
@@ -52,7 +56,7 @@ export const ALGORITHMS = {
 } satisfies ssh2.Algorithms
 
 /** The type in known_hosts → the algorithms that prove a key of it. */
-export function algorithmsForKeyType(keyType: string): ServerHostKeyAlgorithm[] {
+function algorithmsForKeyType(keyType: string): ServerHostKeyAlgorithm[] {
   if (keyType === 'ssh-rsa') return ['rsa-sha2-512', 'rsa-sha2-256']
   return SERVER_KEY_ALGORITHMS.filter((algorithm) => algorithm === keyType)
 }
@@ -226,9 +230,10 @@ export function connect(o: ConnectOptions): Promise<Connection> {
         sock: socket,
         username: host.user,
         authHandler: o.keys.keys.map(({ key }): PublicKeyAuthMethod => ({ type: 'publickey', username: host.user, key })),
-        algorithms: { ...ALGORITHMS, serverHostKey: orderedServerKeyAlgorithms(o.knownHosts) },
+        algorithms: { ...ALGORITHMS, serverHostKey: o.serverHostKey ?? orderedServerKeyAlgorithms(o.knownHosts) },
         hostVerifier: (key: Buffer) => {
           shownKey = key
+          o.onHostKey?.(key)
           verdictError = hostKeyError(host, placeOf(host, address), key, verifyHostKey(o.knownHosts, key), o.knownHostsPaths)
           return verdictError === undefined
         },

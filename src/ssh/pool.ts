@@ -1,10 +1,10 @@
 /** One connection a host, shared: opened when needed, a bounded number of channels at once (the rest wait), closed when idle, opened again after a loss. */
+import { type Access, readAccess } from './access.js'
 import { type HostMemory, NotStartedError, type RunRequest, type RunResult, runOnConnection } from './command-run.js'
-import { loadSshConfig, type ResolvedHost, resolveHost } from './config.js'
 import { type Connection, connect, hostKeyError, placeOf } from './connection.js'
 import { SshError, type SshFailureReason } from './errors.js'
 import { loadLoginKeys } from './keys.js'
-import { entriesFor, type KnownHostsEntry, knownHostsName, loadKnownHosts, verifyHostKey } from './known-hosts.js'
+import { verifyHostKey } from './known-hosts.js'
 
 export interface SshPoolOptions {
   /** The ssh_config file. */
@@ -68,20 +68,6 @@ export class SshPool {
     await Promise.all([...this.#hosts.values()].map((host) => host.close()))
     this.#hosts.clear()
   }
-}
-
-interface Access {
-  resolved: ResolvedHost
-  knownHosts: KnownHostsEntry[]
-  knownHostsPaths: readonly string[]
-}
-
-/** What configuration and known_hosts say now; both are read again only when the files changed. */
-function readAccess(alias: string, limits: Limits): Access {
-  const resolved = resolveHost(loadSshConfig(limits.configPath, alias), alias)
-  const knownHostsPaths = resolved.knownHostsFiles ?? limits.knownHostsPaths
-  const name = resolved.hostKeyAlias?.toLowerCase() ?? knownHostsName(resolved.hostName, resolved.port)
-  return { resolved, knownHostsPaths, knownHosts: entriesFor(loadKnownHosts(knownHostsPaths, alias), name, alias) }
 }
 
 interface Waiter {
