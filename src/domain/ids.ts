@@ -32,12 +32,10 @@ export function stateQueueOf(estateId: string): string {
 
 /**
  * All queues that follow from the common one; what a workflow needs, which knows only the queue it runs on.
- * @throws Error when the queue is not the common queue of an estate
+ * Never throws: a replay runs on a queue that is no estate's.
  */
 export function queueNames(commonQueue: string): { readonly common: string; readonly state: string } {
-  const estateId = estateOfNamespace(commonQueue)
-  if (estateId === undefined) throw new Error(`${commonQueue} is not the task queue of an estate (nightshift-<id>)`)
-  return { common: commonQueue, state: stateQueueOf(estateId) }
+  return { common: commonQueue, state: stateQueueOf(estateOfNamespace(commonQueue) ?? commonQueue) }
 }
 
 /** Workflow IDs: one thing, one ID, so that two runs on it cannot overlap. */

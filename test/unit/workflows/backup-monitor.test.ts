@@ -1,0 +1,155 @@
+import { fileURLToPath } from 'node:url'
+import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common'
+import { historyToJSON } from '@temporalio/common/lib/proto-utils'
+import { TestWorkflowEnvironment } from '@temporalio/testing'
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SEARCH_ATTRIBUTES } from '../../../src/domain/ids.js'
+import type { PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../../../src/domain/monitor.js'
+import { cachedBinaryPath } from '../../../src/temporal/server-binary.js'
+
+let env: TestWorkflowEnvironment
+let workflowBundle: WorkflowBundleWithSourceMap
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  workflowBundle = await bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
+    logger: new DefaultLogger('ERROR'),
+  })
+  env = await TestWorkflowEnvironment.createLocal({
+    server: { executable: { type: 'existing-path', path: cachedBinaryPath() }, searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')) },
+  })
+}, 120_000)
+
+afterAll(async () => {
+  await env?.teardown()
+})
+
+interface Script {
+  sites: SitePlan[]
+  observeSite: (args: SitePlan & { passId: string }) => Promise<SiteReading>
+  /** Sites whose own queue has nobody polling it. */
+  deadQueues?: string[]
+  details?: string
+}
+
+/** Runs one pass on real workers and a real server; only what touches hosts and the state folder is scripted. */
+async function runPass(estate: string, script: Script, input: unknown = {}) {
+  const seen: { readings: readonly (SiteReading | SiteUnread)[] } = { readings: [] }
+  const stateSide = {
+    openPass: async ({ passId }: { passId: string }): Promise<PassPlan> => ({ passId, estate, rulesDigest: 'r', sites: script.sites, enabledTargets: 28 }),
+    closePass: async (args: { passId: string; readings: readonly (SiteReading | SiteUnread)[] }): Promise<PassResult> => {
+      seen.readings = args.readings
+      return {
+        passId: args.passId,
+        takenAt: '2026-02-12T08:30:00.000Z',
+        verdict: 'ok',
+        expected: 28,
+        seen: 28,
+        counts: { ok: 28, warning: 0, unknown: 0, critical: 0 },
+        findings: [],
+        findingsTotal: 0,
+        findingsDigest: 'f',
+        statusDigest: 's',
+        written: true,
+        details: script.details ?? '| target | state |',
+        receipt: null,
+      }
+    },
+  }
+  const queues = [...new Set(script.sites.map((site) => site.taskQueue).filter((queue) => queue !== undefined))].filter(
+    (queue) => !script.deadQueues?.includes(queue),
+  )
+  const connection = env.nativeConnection
+  const workers = await Promise.all([
+    Worker.create({ connection, taskQueue: `nightshift-${estate}`, workflowBundle, activities: { observeSite: script.observeSite } }),
+    Worker.create({ connection, taskQueue: `${estate}-state`, activities: stateSide }),
+    ...queues.map((taskQueue) => Worker.create({ connection, taskQueue, activities: { observeSite: script.observeSite } })),
+  ])
+  const running = Promise.all(workers.map((worker) => worker.run()))
+  try {
+    const handle = await env.client.workflow.start('backupMonitor', { workflowId: `monitor/${estate}`, taskQueue: `nightshift-${estate}`, args: [input] })
+    const result = await handle.result().then(
+      (value: PassResult) => ({ value }),
+      (error: unknown) => ({ error }),
+    )
+    const history = await handle.fetchHistory()
+    const details = await handle
+      .query<{ currentDetails?: string }>('__temporal_workflow_metadata')
+      .then((metadata) => metadata.currentDetails ?? '')
+    return { result, readings: seen.readings, history, details, description: await handle.describe() }
+  } finally {
+    for (const worker of workers) worker.shutdown()
+    await running
+  }
+}
+
+const hosts = (count: number) => Array.from({ length: count }, (_, index) => `host-${index}`)
+const plan = (site: string, count = 2, more: Partial<SitePlan> = {}): SitePlan => ({ site, hosts: hosts(count), deadlineSeconds: 5, ...more })
+const reading = (args: SitePlan): SiteReading => ({
+  site: args.site,
+  hosts: args.hosts.map((host) => ({ host, ok: true, reason: 'ok', durationMs: 1 })),
+  digest: `digest of ${args.site}`,
+})
+
+describe('a pass', () => {
+  it('reads every site and hands all readings to the judge', async () => {
+    const { result, readings, description, details } = await runPass('both', { sites: [plan('shop'), plan('home')], observeSite: async (args) => reading(args) })
+    expect(result).toHaveProperty('value.verdict', 'ok')
+    expect(readings.map((each) => each.site)).toEqual(['shop', 'home'])
+    expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'))).toBe('backupMonitor')
+    expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftPhase', 'KEYWORD'))).toBe('judge')
+    expect(details).toBe('| target | state |')
+  })
+
+  it('goes on when reading one site fails for good, and says why', async () => {
+    const { result, readings } = await runPass('partly', {
+      sites: [plan('shop'), plan('home')],
+      observeSite: async (args) => {
+        if (args.site === 'home') throw ApplicationFailure.nonRetryable('the key file is not readable', 'Broken')
+        return reading(args)
+      },
+    })
+    expect(result).toHaveProperty('value')
+    expect(readings[1]).toEqual({ site: 'home', unread: { reason: 'probe_failed', message: 'reading site home failed: the key file is not readable' } })
+    expect(readings[0]).toHaveProperty('digest')
+  })
+
+  it('says no_worker for a site whose queue nobody polls, and still judges the others', async () => {
+    const { result, readings } = await runPass('lonely', {
+      sites: [plan('shop'), plan('home', 2, { taskQueue: 'lonely-home', packedPlans: 'x' })],
+      deadQueues: ['lonely-home'],
+      observeSite: async (args) => reading(args),
+    })
+    expect(result).toHaveProperty('value')
+    expect(readings[1]).toMatchObject({ site: 'home', unread: { reason: 'no_worker' } })
+    expect((readings[1] as SiteUnread).unread.message).toContain('lonely-home')
+  }, 60_000)
+
+  it('refuses an input that it does not know, before it touches anything', async () => {
+    const { result, history } = await runPass('strict', { sites: [plan('shop')], observeSite: async (args) => reading(args) }, { hosts: ['pve'] })
+    expect(result).toHaveProperty('error.cause.type', 'InvalidInput')
+    expect(result).toHaveProperty('error.cause.message', expect.stringContaining('hosts'))
+    expect(history.events?.some((event) => event.activityTaskScheduledEventAttributes)).toBe(false)
+  })
+
+  it('leaves a history with as many events for fifty hosts of a site as for two', async () => {
+    const few = await runPass('few', { sites: [plan('shop', 2)], observeSite: async (args) => reading(args) })
+    const many = await runPass('many', { sites: [plan('shop', 50)], observeSite: async (args) => reading(args) })
+    expect(many.readings[0]).toHaveProperty('hosts.length', 50)
+    expect(many.history.events?.length).toBe(few.history.events?.length)
+    expect(few.history.events?.length).toBeLessThan(30)
+  })
+})
+
+describe('a stored history', () => {
+  it('replays with the workflow as it is now, and a doctored one does not', async () => {
+    const { history } = await runPass('replay', { sites: [plan('shop'), plan('home')], observeSite: async (args) => reading(args) })
+    const json = JSON.parse(historyToJSON(history)) as { events: { activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[] }
+    await expect(Worker.runReplayHistory({ workflowBundle }, json)).resolves.toBeUndefined()
+    const scheduled = json.events.find((event) => event.activityTaskScheduledEventAttributes?.activityType.name === 'openPass')
+    if (scheduled?.activityTaskScheduledEventAttributes) scheduled.activityTaskScheduledEventAttributes.activityType.name = 'somethingElse'
+    await expect(Worker.runReplayHistory({ workflowBundle }, json)).rejects.toThrow(/[Nn]ondeterminism|DeterminismViolation/)
+  })
+})
