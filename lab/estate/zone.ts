@@ -1,0 +1,110 @@
+/**
+ * Wall-clock time of one zone: which instant is 02:00 on a day, what does a clock there show. Pure, on the zone data of Node (ICU).
+ * The rules at the two DST edges are those of the real programs: a Proxmox job inside the skipped hour does not run that day
+ * (proxmox-time `next_event`), Debian's cron runs it right after the jump (cron(8), "skipped by forward clock changes").
+ */
+
+export interface WallClock {
+  readonly year: number
+  /** 1–12 */
+  readonly month: number
+  readonly day: number
+  readonly hour: number
+  readonly minute: number
+  readonly second: number
+}
+
+/** A calendar day without a time. */
+export interface Day {
+  readonly year: number
+  readonly month: number
+  readonly day: number
+}
+
+const DAY_SECONDS = 86_400
+const two = (value: number) => String(value).padStart(2, '0')
+
+/** One time zone; instants are whole seconds since 1970 (UTC). */
+export class Zone {
+  readonly #format: Intl.DateTimeFormat
+  /** The offset only changes on whole hours of UTC: asking ICU once an hour of time is enough. */
+  readonly #offsetByHour = new Map<number, number>()
+
+  constructor(readonly name: string) {
+    this.#format = new Intl.DateTimeFormat('en-US', {
+      timeZone: name,
+      hourCycle: 'h23',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric',
+      second: 'numeric',
+    })
+  }
+
+  /** Seconds to add to UTC to get what a clock in this zone shows at `epoch`. */
+  offsetAt(epoch: number): number {
+    const hour = Math.floor(epoch / 3600)
+    const known = this.#offsetByHour.get(hour)
+    if (known !== undefined) return known
+    const at = hour * 3600
+    const part = Object.fromEntries(this.#format.formatToParts(at * 1000).map(({ type, value }) => [type, Number(value)])) as Record<string, number>
+    const shown = Date.UTC(part.year ?? 0, (part.month ?? 1) - 1, part.day, part.hour, part.minute, part.second) / 1000
+    const offset = shown - at
+    this.#offsetByHour.set(hour, offset)
+    return offset
+  }
+
+  wallClock(epoch: number): WallClock {
+    const shown = new Date((epoch + this.offsetAt(epoch)) * 1000)
+    return {
+      year: shown.getUTCFullYear(),
+      month: shown.getUTCMonth() + 1,
+      day: shown.getUTCDate(),
+      hour: shown.getUTCHours(),
+      minute: shown.getUTCMinutes(),
+      second: shown.getUTCSeconds(),
+    }
+  }
+
+  /**
+   * The first instant at which a clock here shows that time, or undefined when the time is skipped on that day.
+   */
+  instantOf(day: Day, hour: number, minute: number, second = 0): number | undefined {
+    const shown = Date.UTC(day.year, day.month - 1, day.day, hour, minute, second) / 1000
+    const candidates = [shown - this.offsetAt(shown - DAY_SECONDS), shown - this.offsetAt(shown + DAY_SECONDS)]
+    const fitting = candidates.filter((epoch) => epoch + this.offsetAt(epoch) === shown)
+    return fitting.length === 0 ? undefined : Math.min(...fitting)
+  }
+
+  /** The day that `daysAgo` days lie before the day of `epoch` in this zone (0 = that day). */
+  dayBefore(epoch: number, daysAgo: number): Day {
+    const today = this.wallClock(epoch)
+    const noon = new Date(Date.UTC(today.year, today.month - 1, today.day - daysAgo, 12))
+    return { year: noon.getUTCFullYear(), month: noon.getUTCMonth() + 1, day: noon.getUTCDate() }
+  }
+
+  /** `2026_11_21-02_00_04`: the time in the name of a vzdump archive. */
+  archiveStamp(epoch: number): string {
+    const t = this.wallClock(epoch)
+    return `${t.year}_${two(t.month)}_${two(t.day)}-${two(t.hour)}_${two(t.minute)}_${two(t.second)}`
+  }
+
+  /** `2026-11-21 02:00:04`: the time in front of a line of a backup log. */
+  logStamp(epoch: number): string {
+    const t = this.wallClock(epoch)
+    return `${t.year}-${two(t.month)}-${two(t.day)} ${two(t.hour)}:${two(t.minute)}:${two(t.second)}`
+  }
+
+  /** `20261121-025003`: the time in the name of an application dump. */
+  dumpStamp(epoch: number): string {
+    const t = this.wallClock(epoch)
+    return `${t.year}${two(t.month)}${two(t.day)}-${two(t.hour)}${two(t.minute)}${two(t.second)}`
+  }
+}
+
+/** 0 = Sunday … 6 = Saturday. */
+export function weekdayOf(day: Day): number {
+  return new Date(Date.UTC(day.year, day.month - 1, day.day, 12)).getUTCDay()
+}
