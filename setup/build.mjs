@@ -11,21 +11,27 @@ const STAMP = 'dist/.build-stamp'
 const BUNDLER = 'dist/src/temporal/bundle-workflows.js'
 const BUNDLE = 'dist/workflow-bundle.js'
 
-export const build = {
-  name: 'build',
-  isDone: () => isBuilt(root),
-  async run(say) {
-    const sources = sourcesOf(root)
-    const digest = digestOf(root, sources)
-    rmSync(join(root, STAMP), { force: true })
-    removeOrphans(root, sources)
-    // tsc trusts its notes: when an output is gone they are worthless.
-    if (!outputsExist(root, sources)) rmSync(join(root, 'dist/.tsbuildinfo'), { force: true })
-    await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.json')], { say, next: 'fix what the compiler says' })
-    if (existsSync(join(root, BUNDLER)))
-      await run(process.execPath, [join(root, BUNDLER)], { say, next: 'fix what the bundler says: workflow code may import nothing of Node' })
-    writeAtomically(join(root, STAMP), digest)
-  },
+export const build = buildOf(root)
+
+/** @param {string} folder of the checkout */
+export function buildOf(folder) {
+  return {
+    name: 'build',
+    isDone: () => isBuilt(folder),
+    async run(say) {
+      const sources = sourcesOf(folder)
+      const digest = digestOf(folder, sources)
+      rmSync(join(folder, STAMP), { force: true })
+      removeOrphans(folder, sources)
+      // tsc trusts its notes: when an output is gone they are worthless.
+      if (!outputsExist(folder, sources)) rmSync(join(folder, 'dist/.tsbuildinfo'), { force: true })
+      const compiler = join(root, 'node_modules/typescript/bin/tsc')
+      await run(process.execPath, [compiler, '-p', join(folder, 'tsconfig.json')], { say, next: 'fix what the compiler says' })
+      const bundler = join(folder, BUNDLER)
+      if (existsSync(bundler)) await run(process.execPath, [bundler], { say, next: 'fix what the bundler says: workflow code may import nothing of Node' })
+      writeAtomically(join(folder, STAMP), digest)
+    },
+  }
 }
 
 /** Is `dist/` made of exactly these sources, and complete? */

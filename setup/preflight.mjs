@@ -1,15 +1,13 @@
 /** Can this machine run nightshift's lab? Every check says what is missing and the command that helps; nothing is changed here. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, statfsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { SetupFailure } from './failure.mjs'
 
 const OLDEST_NODE = [20, 11]
-/** statfs(2) f_type of a cgroup2 mount. */
-const CGROUP2_MAGIC = 0x63677270
 
 /**
  * What the checks look at, read once.
- * @typedef {{ platform: string, nodeVersion: string, uid: number, osRelease: string, hasAptGet: boolean, cgroupType: number, filesystems: string, namespaces: string | undefined }} MachineFacts
+ * @typedef {{ platform: string, nodeVersion: string, uid: number, osRelease: string, hasAptGet: boolean, filesystems: string, namespaces: string | undefined }} MachineFacts
  * `namespaces` is the error text when a mount and network namespace cannot be made, undefined when it can.
  */
 
@@ -22,7 +20,6 @@ export function readMachine() {
     uid: process.getuid ? process.getuid() : -1,
     osRelease: textOf('/etc/os-release'),
     hasAptGet: existsSync('/usr/bin/apt-get'),
-    cgroupType: linux && existsSync('/sys/fs/cgroup') ? statfsSync('/sys/fs/cgroup').type : 0,
     filesystems: textOf('/proc/filesystems'),
     namespaces: linux && process.getuid?.() === 0 ? tryNamespaces() : undefined,
   }
@@ -55,8 +52,8 @@ export function checkMachine(facts, command) {
     throw new SetupFailure(`${command} needs root: it installs tools and makes the lab's namespaces and mounts.`, `sudo --preserve-env=PATH,HOME ${command}`)
   }
   checkDistribution(facts)
-  if (facts.cgroupType !== CGROUP2_MAGIC) {
-    throw new SetupFailure('The lab needs cgroup2 on /sys/fs/cgroup; this system mounts something else there.', 'boot with systemd.unified_cgroup_hierarchy=1')
+  if (!/\bcgroup2$/m.test(facts.filesystems)) {
+    throw new SetupFailure('The lab needs cgroup2, which this kernel does not offer.', 'use a kernel of version 5 or later')
   }
   if (!/\boverlay$/m.test(facts.filesystems) && !loadOverlay()) {
     throw new SetupFailure('The lab needs overlayfs, which this kernel does not offer.', 'modprobe overlay')
