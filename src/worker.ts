@@ -1,23 +1,32 @@
 /**
  * The worker: runs the workflows and the activities of one estate.
  * With the state folder it is the estate's one home worker; with `site` it only reads the hosts of that site.
- * As a program: `node dist/src/worker.js --config DIR [--site SITE]` (what the container image runs).
+ * As a program it is the latter: `node dist/src/worker.js --config DIR --site SITE`. The home worker is part of `nightshift up`.
  */
-import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
 import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
 import { redactionInterceptor } from './activities/redaction.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
+import { ConfigError } from './domain/config-error.js'
 import type { RunbookSet } from './domain/estate.js'
 import { queueNames, taskQueueOf } from './domain/ids.js'
 import { makeRedact } from './domain/redact.js'
 import type { StatusDocument } from './domain/status.js'
-import { knownSecrets } from './runbooks/index.js'
+import { knownSecrets, loadRunbooks } from './runbooks/index.js'
 import { SshPool } from './ssh/index.js'
 import type { StateFolder } from './state/index.js'
 import { workflowBundlePath } from './temporal/bundle-workflows.js'
+import { existingCluster } from './temporal/connection.js'
+import { packageVersion } from './temporal/package-root.js'
+import { installRuntime } from './temporal/runtime.js'
 
 /** In-flight activities may finish within this time after a shutdown was asked for. */
 export const SHUTDOWN_GRACE_SECONDS = 20
+
+/** Connections are kept from one pass to the next. */
+const IDLE_PERIODS = 1.5
 
 export interface RunningWorkers {
   /** Resolves when all workers have stopped; rejects when one of them dies. */
@@ -41,7 +50,7 @@ export interface HomeWorkerOptions {
 export async function startHomeWorker(options: HomeWorkerOptions): Promise<RunningWorkers> {
   const { connection, namespace, runbooks, state } = options
   const reading = readingDeps(runbooks)
-  const local = { runbooks: new RunbookKeeper(options.configDir), state, onStatus: options.onStatus ?? (() => {}) }
+  const local = { runbooks: new RunbookKeeper(options.configDir), state, onStatus: options.onStatus ?? (() => {}), version: packageVersion() }
   const site = createSiteActivities(reading, local)
   const stateActivities = createStateActivities({ ...reading, ...local })
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
@@ -77,7 +86,7 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
 function readingDeps(runbooks: RunbookSet): ReadingDeps & { readonly pool: SshPool } {
   const redact = makeRedact(knownSecrets(runbooks))
   const { configPath, knownHostsPaths } = runbooks.estate.ssh
-  const pool = new SshPool({ configPath, knownHostsPaths, redact })
+  const pool = new SshPool({ configPath, knownHostsPaths, redact, idleCloseMs: IDLE_PERIODS * runbooks.estate.monitor.periodSeconds * 1000 })
   return { pool, ssh: () => pool, redact, now: () => new Date() }
 }
 
@@ -99,5 +108,41 @@ function running(workers: Worker[], reading: { readonly pool: SshPool }): Runnin
       for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
     },
     sshPool: reading.pool,
+  }
+}
+
+/** The program of a site's worker: runs until it is told to stop. @returns the exit code */
+async function siteWorkerProgram(argv: readonly string[]): Promise<number> {
+  const { values } = parseArgs({ args: [...argv], options: { config: { type: 'string' }, site: { type: 'string' } } })
+  if (values.site === undefined || values.config === undefined) {
+    process.stderr.write('usage: node dist/src/worker.js --config DIR --site SITE\n  → the home worker is part of `nightshift up`\n')
+    return 64
+  }
+  const runbooks = await loadRunbooks(values.config)
+  const target = existingCluster(runbooks.estate.id)
+  if (target === undefined)
+    throw new ConfigError(
+      'the environment names no Temporal server',
+      `TEMPORAL_ADDRESS=HOST:7233 node dist/src/worker.js --config ${values.config} --site ${values.site}`,
+    )
+  await installRuntime({ redact: makeRedact(knownSecrets(runbooks)) })
+  const connection = await NativeConnection.connect(target.connectionOptions)
+  try {
+    const worker = await startSiteWorker({ connection, namespace: target.namespace, configDir: values.config, runbooks, site: values.site })
+    process.stderr.write(`Worker for site ${values.site} of estate ${runbooks.estate.id} is up. Ctrl-C stops it.\n`)
+    await worker.stopped
+    return 0
+  } finally {
+    await connection.close()
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    process.exitCode = await siteWorkerProgram(process.argv.slice(2))
+  } catch (error) {
+    const next = error instanceof ConfigError ? `\n  → ${error.next}` : ''
+    process.stderr.write(`nightshift worker: ${error instanceof Error ? error.message : String(error)}${next}\n`)
+    process.exitCode = 78
   }
 }

@@ -8,15 +8,15 @@ import pLimit from 'p-limit'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { Host, RunbookSet } from '../domain/estate.js'
 import { judgePass } from '../domain/judge/index.js'
-import { withRunbookFindings } from '../domain/judge/runbook-findings.js'
+import { receiptNotWritten, withFindings, withRunbookFindings } from '../domain/judge/runbook-findings.js'
 import { MOST_FINDINGS_IN_RESULT, type PassPlan, type PassResult, type SitePlan, type SiteReading, type SiteUnread } from '../domain/monitor.js'
-import type { HostObservation, HostProbePlan } from '../domain/observation.js'
+import { type HostObservation, type HostProbePlan, unreadHost } from '../domain/observation.js'
 import { planHostProbe } from '../domain/probe/plan.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
 import { renderStatusMarkdown } from '../domain/render/status-markdown.js'
-import type { ConnectionReason, Severity, StatusDocument } from '../domain/status.js'
+import type { Finding, Severity, StatusDocument } from '../domain/status.js'
 import { RunbookErrors } from '../runbooks/index.js'
-import { readStatusFile, type StateFolder } from '../state/index.js'
+import type { StateFolder } from '../state/index.js'
 import { observeHost, type SshRunner } from './host-probe.js'
 import type { RunbookKeeper } from './runbook-keeper.js'
 
@@ -32,6 +32,8 @@ export interface StateDeps {
   readonly runbooks: RunbookKeeper
   readonly state: StateFolder
   readonly onStatus: (status: StatusDocument) => void
+  /** Of this program; part of every receipt. */
+  readonly version: string
 }
 
 export type MonitorActivities = ReturnType<typeof createSiteActivities> & ReturnType<typeof createStateActivities>
@@ -133,12 +135,30 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
       })
       const status = redactDeep(withRunbookFindings(judged.status, { warnings, problem }), deps.redact)
       const observationsDigest = sha256Hex(canonicalJson(args.readings.map((reading) => ('digest' in reading ? reading.digest : reading.unread))))
-      const previous = readStatusFile(deps.state.dir)
-      const { written } = deps.state.writePass({ status, memory: judged.memory, observationsDigest })
-      const receipt = written ? await deps.state.receiptForPass({ previous, status, observationsDigest }) : null
-      if (written) deps.onStatus(status)
-      return summarise(status, written, receipt)
+      const publish = (document: StatusDocument) => deps.state.writePass({ status: document, memory: judged.memory, observationsDigest }).written
+      if (!publish(status)) return summarise(status, false, null)
+      const evidence = await writeReceipt(deps, set, status, observationsDigest)
+      const final = evidence.finding === null ? status : withFindings(status, [evidence.finding])
+      if (final !== status) publish(final)
+      deps.onStatus(final)
+      return summarise(final, true, evidence.receipt)
     },
+  }
+}
+
+/** The receipt, if one is due. That it could not be written does not take the pass back; it is said in the status. */
+async function writeReceipt(
+  deps: ReadingDeps & StateDeps,
+  set: RunbookSet,
+  status: StatusDocument,
+  observationsDigest: string,
+): Promise<{ receipt: PassResult['receipt']; finding: Finding | null }> {
+  try {
+    const receipt = await deps.state.receiptForPass({ status, observationsDigest, settings: set.estate.receipts, version: deps.version })
+    return { receipt, finding: null }
+  } catch (error) {
+    const cause = deps.redact(error instanceof Error ? error.message : String(error))
+    return { receipt: null, finding: receiptNotWritten(status.estate, cause) }
   }
 }
 
@@ -161,7 +181,7 @@ function observationsOf(deps: StateDeps, set: RunbookSet, passId: string, readin
   if ('unread' in reading) {
     return set.estate.hosts
       .filter((host) => host.site === reading.site)
-      .map((host) => unreadHost(host.name, reading.unread.reason as ConnectionReason, reading.unread.message, at))
+      .map((host) => unreadHost(host.name, { reason: reading.unread.reason, message: reading.unread.message }, { startedAt: at, finishedAt: at }))
   }
   if (reading.packedObservations !== undefined) return unpack<HostObservation[]>(reading.packedObservations)
   return storedObservations(deps.state, passId, reading.site)
@@ -171,10 +191,6 @@ function observationsOf(deps: StateDeps, set: RunbookSet, passId: string, readin
 function storedObservations(state: StateFolder, passId: string, site: string): HostObservation[] {
   const stored = state.getObservations(passId).find((each) => each.key === site)
   return stored === undefined ? [] : (stored.value as HostObservation[])
-}
-
-function unreadHost(host: string, reason: ConnectionReason, message: string, at: string): HostObservation {
-  return { host, outcome: { ok: false, reason, message }, startedAt: at, finishedAt: at }
 }
 
 function summarise(status: StatusDocument, written: boolean, receipt: PassResult['receipt']): PassResult {

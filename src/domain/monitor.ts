@@ -1,5 +1,5 @@
 /** What the monitor's workflow and its activities say to each other: small, plain JSON, constant in the number of targets. */
-import type { Instant, Reason, Severity } from './status.js'
+import type { ConnectionReason, Instant, Reason, Severity } from './status.js'
 
 /** Input of `backupMonitor`. An operator types `{}`. */
 export interface BackupMonitorInput {
@@ -42,7 +42,7 @@ export interface SiteReading {
 /** A site that nobody read, and why. */
 export interface SiteUnread {
   readonly site: string
-  readonly unread: { readonly reason: Reason; readonly message: string }
+  readonly unread: { readonly reason: ConnectionReason; readonly message: string }
 }
 
 /** The result of a pass: enough to act on, small whatever the size of the estate. */

@@ -62,6 +62,11 @@ export class SshPool {
     return host.run({ redact: this.#redact, ...request })
   }
 
+  /** Closes the connections that nothing uses right now; the next run on a host connects anew. */
+  async disconnect(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map((host) => host.disconnect()))
+  }
+
   /** Closes every connection; runs that are under way end with `cancelled` or `connection_lost`. */
   async close(): Promise<void> {
     this.#closed = true
@@ -156,8 +161,18 @@ class PooledHost {
     clearTimeout(this.#idleTimer)
     for (const waiter of this.#waiting.splice(0)) waiter.wake()
     await this.#connecting?.catch(() => undefined)
+    await this.#closeConnection()
+  }
+
+  async disconnect(): Promise<void> {
+    if (this.#active > 0 || this.#connecting !== undefined) return
+    await this.#closeConnection()
+  }
+
+  async #closeConnection(): Promise<void> {
     const connection = this.#connection
     if (connection === undefined || connection.closed) return
+    this.#connection = undefined
     await new Promise<void>((resolve) => {
       const force = setTimeout(() => connection.destroy(), 1000)
       connection.onClose(() => {
@@ -169,6 +184,7 @@ class PooledHost {
   }
 
   async #takeSlot(request: RunRequest, remaining: () => number): Promise<void> {
+    if (request.signal?.aborted) throw this.#cancelled()
     clearTimeout(this.#idleTimer)
     while (this.#active >= this.#maxChannels) {
       let waiter: Waiter | undefined
@@ -223,7 +239,7 @@ class PooledHost {
     }
     if (this.#connecting === undefined || target !== this.#target) {
       this.#target = target
-      this.#memory = {}
+      this.#memory = { openAnother: () => this.#dial(access) }
       this.#connecting = this.#open(access)
       this.#connecting.catch(() => undefined)
     }
@@ -239,23 +255,26 @@ class PooledHost {
   }
 
   async #open(access: Access): Promise<Connection> {
-    const { resolved, knownHosts, knownHostsPaths } = access
     try {
-      const connection = await connect({
-        host: resolved,
-        keys: loadLoginKeys(resolved),
-        knownHosts,
-        knownHostsPaths,
-        phaseTimeoutMs: resolved.connectTimeoutMs ?? this.#limits.connectTimeoutMs,
-        keepaliveIntervalMs: this.#limits.keepaliveIntervalMs,
-        signal: this.#stop.signal,
-      })
+      const connection = await this.#dial(access)
       this.#connection = connection
       connection.onClose(() => this.#forget(connection))
       return connection
     } finally {
       this.#connecting = undefined
     }
+  }
+
+  async #dial({ resolved, knownHosts, knownHostsPaths }: Access): Promise<Connection> {
+    return connect({
+      host: resolved,
+      keys: loadLoginKeys(resolved),
+      knownHosts,
+      knownHostsPaths,
+      phaseTimeoutMs: resolved.connectTimeoutMs ?? this.#limits.connectTimeoutMs,
+      keepaliveIntervalMs: this.#limits.keepaliveIntervalMs,
+      signal: this.#stop.signal,
+    })
   }
 
   #forget(connection: Connection): void {
@@ -266,8 +285,7 @@ class PooledHost {
   /** Waits for `work`, but not beyond the deadline or a cancel. */
   #bounded<T>(work: Promise<T>, request: RunRequest, remaining: () => number, late: () => SshError): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const cancelled = (): void =>
-        reject(this.#failure('cancelled', this.#alias, 'the run was cancelled before the command was sent', 'start it again when it is wanted'))
+      const cancelled = (): void => reject(this.#cancelled())
       if (request.signal?.aborted) return cancelled()
       const timer = setTimeout(() => reject(late()), Math.max(0, remaining()))
       request.signal?.addEventListener('abort', cancelled)
@@ -276,6 +294,10 @@ class PooledHost {
         request.signal?.removeEventListener('abort', cancelled)
       })
     })
+  }
+
+  #cancelled(): SshError {
+    return this.#failure('cancelled', this.#alias, 'the run was cancelled before the command was sent', 'start it again when it is wanted')
   }
 
   #failure(reason: SshFailureReason, place: string, words: string, next: string): SshError {

@@ -1,5 +1,5 @@
 /** Where this package lives, whether it runs compiled (`dist/src/…`) or from its sources (`src/…`, in tests). */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -12,4 +12,10 @@ export function packageRoot(): string {
     folder = parent
   }
   return folder
+}
+
+/** The version in `package.json`. */
+export function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'))
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown'
 }

@@ -34,11 +34,28 @@ export function withRunbookFindings(
       next: 'correct the named lines',
     })
   }
+  return withFindings(status, findings)
+}
+
+/** Adds findings about nightshift itself to a judged status; they count for the verdict like any other. */
+export function withFindings(status: StatusDocument, findings: readonly Finding[]): StatusDocument {
   if (findings.length === 0) return status
   return {
     ...status,
     findings: [...findings, ...status.findings],
     verdict: worstSeverity([status.verdict, ...findings.map((finding) => finding.severity)]),
+  }
+}
+
+/** The pass is published but left no evidence: no signing key, no room, a chain that cannot be read. */
+export function receiptNotWritten(estate: string, cause: string): Finding {
+  return {
+    subject: `${estate}/monitor/receipts`,
+    condition: 'config',
+    severity: 'warning',
+    reason: 'receipt_not_written',
+    message: `the receipt of this pass could not be written: ${cause}`,
+    next: '`nightshift doctor` checks signing key, state folder and chain; the next pass writes what is due',
   }
 }
 

@@ -1,0 +1,269 @@
+/**
+ * How long a pass of the monitor takes, beside the raw floor measured in the same run.
+ * Everything is real: a lab with sshd on each host, a Temporal server, a worker; ours and raw take turns, so that both meet the same machine.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Client } from '@temporalio/client'
+import { NativeConnection } from '@temporalio/worker'
+import { execa } from 'execa'
+import { taskQueueOf, workflowIds } from '../src/domain/ids.js'
+import type { PassResult } from '../src/domain/monitor.js'
+import { planHostProbe } from '../src/domain/probe/plan.js'
+import { renderProbeScript } from '../src/domain/probe/script.js'
+import { loadRunbooks } from '../src/runbooks/index.js'
+import { openState } from '../src/state/index.js'
+import { connectClient, targetOfAddress } from '../src/temporal/connection.js'
+import { startDevServer } from '../src/temporal/dev-server.js'
+import { prepareNamespace } from '../src/temporal/namespace.js'
+import { anyFreePort } from '../src/temporal/ports.js'
+import { resolveServerBinary } from '../src/temporal/server-binary.js'
+import { type RunningWorkers, startHomeWorker } from '../src/worker.js'
+import { HOSTS, manyNames, sevenHosts } from './estate.js'
+import { benchLab } from './lab.js'
+import { closeRaw, type RawHost, readRaw } from './raw.js'
+import { median, roundTo, timed } from './stats.js'
+
+export interface MonitorBenchOptions {
+  readonly rounds: number
+  readonly say: (line: string) => void
+}
+
+interface Compared {
+  oursMs: number[]
+  rawMs: number[]
+  medianOursMs: number
+  medianRawMs: number
+  ratio: number
+}
+
+/** Runs the whole benchmark in a lab and a Temporal server of its own, which are gone afterwards. */
+export async function benchMonitor({ rounds, say }: MonitorBenchOptions): Promise<Record<string, unknown>> {
+  const work = await mkdtemp(join(tmpdir(), 'nightshift-bench-'))
+  const lab = await benchLab(HOSTS, say)
+  try {
+    const config = await sevenHosts(lab.config, join(work, 'seven'))
+    const bench = await startBench(config, join(work, 'seven-state'), work)
+    try {
+      say(`${bench.enabledTargets} enabled targets on ${bench.hosts.length} hosts, ${rounds} rounds`)
+      await bench.pass()
+      const cold = await compareCold(bench, rounds, say)
+      const warm = await compareWarm(bench, rounds, work, say)
+      const stages = await stagesOf(bench)
+      const history = await historyOf(bench)
+      await lab.latency(550)
+      say('0.55 s per Proxmox process')
+      const realMs = await repeat(5, async () => (await timed(() => bench.pass())).ms)
+      await lab.latency(0)
+      const residentMb = roundTo(process.memoryUsage().rss / 1e6, 1)
+      const callsPerHost = await bench.proxmoxCalls()
+      await bench.stop()
+      say('1,000 targets on 50 names')
+      const scale = await benchScale(lab.config, work, rounds)
+      return {
+        bench: 'monitor',
+        rounds,
+        targets: bench.enabledTargets,
+        hosts: bench.hosts.length,
+        cold,
+        warm,
+        real: { oursMs: realMs, medianOursMs: median(realMs), latencyPerProxmoxProcessMs: 550 },
+        scale,
+        callsPerHost,
+        ...history,
+        workerRssMb: residentMb,
+        stages,
+      }
+    } finally {
+      await bench.stop()
+    }
+  } finally {
+    await lab.down()
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+interface Bench {
+  readonly client: Client
+  readonly estateId: string
+  readonly hosts: readonly RawHost[]
+  readonly sshConfigPath: string
+  readonly enabledTargets: number
+  worker: RunningWorkers
+  /** One pass, from workflow start to result. */
+  pass(): Promise<PassResult & { workflowRunId: string }>
+  proxmoxCalls(): Promise<Record<string, number>>
+  stop(): Promise<void>
+}
+
+async function startBench(config: string, stateDir: string, work: string): Promise<Bench> {
+  const runbooks = await loadRunbooks(config)
+  const { estate } = runbooks
+  const server = await startDevServer({
+    binaryPath: await resolveServerBinary(),
+    databasePath: join(work, `${estate.id}-${Date.now()}`, 'temporal.db'),
+    port: await anyFreePort(),
+  })
+  const target = targetOfAddress(server.address, estate.id)
+  const { client, connection, close } = await connectClient(target)
+  await prepareNamespace(connection, estate.id)
+  const native = await NativeConnection.connect(target.connectionOptions)
+  const state = await openState({ dir: stateDir, estateId: estate.id })
+  const worker = await startHomeWorker({ connection: native, namespace: target.namespace, configDir: config, runbooks, state })
+  let stopped: Promise<void> | undefined
+  const bench: Bench = {
+    client,
+    estateId: estate.id,
+    sshConfigPath: estate.ssh.configPath,
+    enabledTargets: runbooks.inventory.targets.filter((each) => each.enabled).length,
+    hosts: estate.hosts.map((host) => {
+      const plan = planHostProbe(runbooks, host.name)
+      return { alias: host.sshAlias, script: renderProbeScript(plan, 'bench0123456789abcdef'), sudo: plan.sudo, deadlineMs: plan.deadlineMs }
+    }),
+    worker,
+    async pass() {
+      const handle = await client.workflow.start('backupMonitor', { workflowId: workflowIds.monitor(estate.id), taskQueue: taskQueueOf(estate.id), args: [{}] })
+      const result = (await handle.result()) as PassResult
+      if (result.seen !== result.expected)
+        throw new Error(`a pass saw ${result.seen} of ${result.expected} targets: not worth measuring (${JSON.stringify(result.findings)})`)
+      return { ...result, workflowRunId: handle.firstExecutionRunId }
+    },
+    async proxmoxCalls() {
+      const { value } = await timed(async () => state.getObservations((await bench.pass()).passId))
+      return callsByHost(value.flatMap((each) => each.value as { host: string; proxmox?: { calls?: number } | null }[]))
+    },
+    stop() {
+      stopped ??= (async () => {
+        worker.shutdown()
+        await worker.stopped
+        state.close()
+        await native.close()
+        await close()
+        await server.stop()
+      })()
+      return stopped
+    },
+  }
+  return bench
+}
+
+function callsByHost(observations: readonly { host: string; proxmox?: { calls?: number } | null }[]): Record<string, number> {
+  return Object.fromEntries(observations.filter((seen) => seen.proxmox).map((seen) => [seen.host, seen.proxmox?.calls ?? Number.NaN]))
+}
+
+/** New connections on both sides. */
+async function compareCold(bench: Bench, rounds: number, say: (line: string) => void): Promise<Compared> {
+  return compare(rounds, 'cold', say, {
+    async ours() {
+      await bench.worker.sshPool.disconnect()
+      return (await timed(() => bench.pass())).ms
+    },
+    raw: async () => (await timed(() => readRaw(bench.hosts, { sshConfigPath: bench.sshConfigPath }))).ms,
+  })
+}
+
+/** Kept connections on both sides. */
+async function compareWarm(bench: Bench, rounds: number, work: string, say: (line: string) => void): Promise<Compared & { overMs: number }> {
+  const raw = { sshConfigPath: bench.sshConfigPath, controlFolder: work }
+  await bench.pass()
+  await readRaw(bench.hosts, raw)
+  try {
+    const compared = await compare(rounds, 'warm', say, {
+      ours: async () => (await timed(() => bench.pass())).ms,
+      raw: async () => (await timed(() => readRaw(bench.hosts, raw))).ms,
+    })
+    return { ...compared, overMs: roundTo(compared.medianOursMs - compared.medianRawMs, 1) }
+  } finally {
+    await closeRaw(bench.hosts, raw)
+  }
+}
+
+async function compare(
+  rounds: number,
+  name: string,
+  say: (line: string) => void,
+  sides: { ours: () => Promise<number>; raw: () => Promise<number> },
+): Promise<Compared> {
+  const oursMs: number[] = []
+  const rawMs: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    // They take turns at going first.
+    const order = round % 2 === 0 ? (['ours', 'raw'] as const) : (['raw', 'ours'] as const)
+    for (const side of order) (side === 'ours' ? oursMs : rawMs).push(await sides[side]())
+  }
+  const medianOursMs = roundTo(median(oursMs), 1)
+  const medianRawMs = roundTo(median(rawMs), 1)
+  say(`${name}: ours ${medianOursMs} ms, raw ${medianRawMs} ms`)
+  return { oursMs, rawMs, medianOursMs, medianRawMs, ratio: roundTo(medianOursMs / medianRawMs, 3) }
+}
+
+async function repeat(times: number, work: () => Promise<number>): Promise<number[]> {
+  const samples: number[] = []
+  for (let turn = 0; turn < times; turn++) samples.push(await work())
+  return samples
+}
+
+/** Where the time of one pass goes, read from its history: milliseconds from event to event. */
+async function stagesOf(bench: Bench): Promise<Record<string, number>> {
+  const { workflowRunId } = await bench.pass()
+  const { events } = await bench.client.workflow.getHandle(workflowIds.monitor(bench.estateId), workflowRunId).fetchHistory()
+  const at = (event: { eventTime?: { seconds?: unknown; nanos?: number | null } | null } | undefined): number =>
+    Number(event?.eventTime?.seconds ?? 0) * 1000 + (event?.eventTime?.nanos ?? 0) / 1e6
+  const scheduled = (name: string) => events?.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === name)
+  const completions = (name: string) =>
+    events?.filter((event) => {
+      const id = event.activityTaskCompletedEventAttributes?.scheduledEventId
+      return (
+        id !== undefined &&
+        id !== null &&
+        events.some((other) => String(other.eventId) === String(id) && other.activityTaskScheduledEventAttributes?.activityType?.name === name)
+      )
+    }) ?? []
+  const last = <T>(list: readonly T[]): T | undefined => list[list.length - 1]
+  const start = at(events?.[0])
+  const reading = at(scheduled('observeSite'))
+  const read = at(last(completions('observeSite')))
+  return {
+    startMs: roundTo(reading - start, 1),
+    remoteMs: roundTo(read - reading, 1),
+    judgeAndWriteMs: roundTo(at(last(completions('closePass'))) - read, 1),
+    endMs: roundTo(at(last(events ?? [])) - at(last(completions('closePass'))), 1),
+  }
+}
+
+async function historyOf(bench: Bench): Promise<{ historyEvents: number; historyBytes: number }> {
+  const { workflowRunId } = await bench.pass()
+  const { historyLength, historySize } = await bench.client.workflow.getHandle(workflowIds.monitor(bench.estateId), workflowRunId).describe()
+  return { historyEvents: historyLength, historyBytes: historySize ?? Number.NaN }
+}
+
+async function benchScale(labConfig: string, work: string, rounds: number): Promise<Record<string, unknown>> {
+  const config = await manyNames(labConfig, join(work, 'many'), { hosts: 50, targets: 1000 })
+  const bench = await startBench(config, join(work, 'many-state'), work)
+  try {
+    const coldMs = (await timed(() => bench.pass())).ms
+    const oursMs = await repeat(Math.min(5, rounds), async () => (await timed(() => bench.pass())).ms)
+    const history = await historyOf(bench)
+    return {
+      targets: bench.enabledTargets,
+      hosts: bench.hosts.length,
+      coldMs,
+      oursMs,
+      medianOursMs: median(oursMs),
+      ...history,
+      workerRssMb: roundTo(process.memoryUsage().rss / 1e6, 1),
+    }
+  } finally {
+    await bench.stop()
+  }
+}
+
+/** The time of the installed `nightshift status`, which reads a file and loads nothing big. */
+export async function benchStatus(options: { rounds: number; env: NodeJS.ProcessEnv; program: string }): Promise<{ oursMs: number[]; medianOursMs: number }> {
+  const oursMs = await repeat(
+    options.rounds,
+    async () => (await timed(() => execa(process.execPath, [options.program, 'status', '--json'], { reject: false, env: options.env }))).ms,
+  )
+  return { oursMs, medianOursMs: median(oursMs) }
+}
