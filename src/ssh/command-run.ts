@@ -60,9 +60,11 @@ export class NotStartedError extends Error {
 
 type StopReason = 'deadline' | 'cancelled' | 'output_too_large'
 
-/** What the pool remembers about a connection between runs. */
+/** What the pool knows about a host between runs. */
 export interface HostMemory {
   keeper?: DeadlineKeeper
+  /** Opens one more connection to the host, outside the pool; the caller ends it. */
+  openAnother?: () => Promise<Connection>
 }
 
 /**
@@ -111,6 +113,10 @@ class CommandRun {
 
   #start(): void {
     const { connection, request } = this
+    if (request.signal?.aborted) {
+      this.#fail(this.#error('cancelled', 'the run was cancelled before the command was sent', 'start it again when it is wanted'))
+      return
+    }
     const command = renderRunCommand(request.argv, { mark: this.#mark, limitMs: this.remainingMs, sudo: this.#sudo, keeper: this.memory.keeper })
     this.#timers.push(setTimeout(() => this.#stop('deadline'), this.remainingMs))
     request.signal?.addEventListener('abort', this.#onAbort)
@@ -192,19 +198,18 @@ class CommandRun {
     this.#timers.push(setTimeout(() => this.#giveUp(), STOP_GRACE_MS))
   }
 
-  /** By a second channel, because closing the first would not end the program. The host's own limit ends it in any case. */
+  /**
+   * By a second channel, because closing the first would not end the program; by a second connection where the server has no channel left.
+   * When neither works, the host's own limit ends it.
+   */
   #kill(): void {
-    try {
-      this.connection.client.exec(renderKillCommand(this.#mark, this.#sudo), (error, channel) => {
-        if (error !== undefined) return
-        channel.on('error', () => undefined)
-        channel.resume()
-        channel.stderr.resume()
-        channel.end()
-      })
-    } catch {
-      // The connection is gone: its close event settles this run.
-    }
+    const command = renderKillCommand(this.#mark, this.#sudo)
+    sendCommand(this.connection, command, () => {
+      this.memory.openAnother?.().then(
+        (another) => sendCommand(another, command, undefined, () => another.end()),
+        () => undefined,
+      )
+    })
   }
 
   /** The host did not confirm the end in time. When nothing at all was heard, the connection is dead and not the program slow. */
@@ -262,14 +267,22 @@ class CommandRun {
     const said = Buffer.concat([this.#stdoutCut.noiseTail, this.#stderrCut.noiseTail])
     const tail = this.#tailText(said)
     const { user, alias } = this.connection.host
-    if (this.#sudo && /sudo/.test(said.toString('latin1')))
+    const sudoSaid = this.#sudo ? /\bsudo: .*$/m.exec(said.toString('latin1'))?.[0] : undefined
+    if (sudoSaid !== undefined) {
+      const missing = /not found|no such file/i.test(sudoSaid)
       return new SudoDeniedError({
         host: alias,
-        message: this.#message(`logged in as ${user}, but sudo does not let ${user} run commands without a password`, tail),
-        next: `on the host, as root: echo '${user} ALL=(root) NOPASSWD: /bin/sh' > /etc/sudoers.d/nightshift && chmod 440 /etc/sudoers.d/nightshift && visudo -c`,
+        message: this.#message(
+          `logged in as ${user}, but ${missing ? 'there is no sudo on the host' : `sudo does not let ${user} run commands without a password`}`,
+          tail,
+        ),
+        next: missing
+          ? 'install sudo on the host, or let nightshift log in as root'
+          : `on the host, as root: echo '${user} ALL=(root) NOPASSWD: /bin/sh' > /etc/sudoers.d/nightshift && chmod 440 /etc/sudoers.d/nightshift && visudo -c`,
         exitCode: code ?? undefined,
         stderrTail: tail,
       })
+    }
     const how = typeof code === 'number' ? `with exit code ${code}` : `by ${signal}`
     return this.#ended(
       typeof code === 'number' ? 'exit_code' : 'signal',
@@ -359,6 +372,26 @@ class CommandRun {
     this.#forgetClose()
     this.request.signal?.removeEventListener('abort', this.#onAbort)
     action()
+  }
+}
+
+/** Sends a command of ours whose output nobody needs. `refused` is called when the server does not take it, `ended` in any case. */
+function sendCommand(connection: Connection, command: string, refused?: () => void, ended?: () => void): void {
+  try {
+    connection.client.exec(command, (error, channel) => {
+      if (error !== undefined) {
+        if (!connection.closed) refused?.()
+        ended?.()
+        return
+      }
+      channel.on('error', () => undefined)
+      channel.once('close', () => ended?.())
+      channel.resume()
+      channel.stderr.resume()
+      channel.end()
+    })
+  } catch {
+    // The connection is gone: its close event settles the run.
   }
 }
 

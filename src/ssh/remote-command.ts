@@ -44,12 +44,14 @@ export function quoteArgv(argv: readonly string[]): string {
   return argv.map(quoteArgument).join(' ')
 }
 
+const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
 /** No newline in here: csh cannot quote one. Arguments: the two halves, the limit in seconds, the keeper if known, the command. */
 const RUN_SCRIPT = [
   'set +vx',
   'a=$1 b=$2 n=$3 k=$4',
   'shift 4',
-  'PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  `PATH=$PATH:${USUAL_PATH}`,
   'LC_ALL=C',
   'for d in /usr/lib/locale/C.utf8 /usr/lib/locale/C.UTF-8 /lib/ld-musl-*; do if [ -e "$d" ]; then LC_ALL=C.UTF-8; fi; done',
   'LANG=$LC_ALL NIGHTSHIFT_RUN=$a$b',
@@ -77,16 +79,17 @@ const RUN_SCRIPT = [
  */
 const KILL_SCRIPT = [
   'm=$1$2',
-  'PATH=$PATH:/usr/local/bin:/usr/bin:/bin',
+  `PATH=$PATH:${USUAL_PATH}`,
   'f() { grep -ls -e "NIGHTSHIFT_RUN=$m" /proc/[0-9]*/environ; }',
   'k() { for e in $(f); do p=${e#/proc/} p=${p%/environ}; if read -r t <"/proc/$p/stat"; then t=${t##*) }; t=${t#* }; t=${t#* }; kill -$1 -- "-${t%% *}"; fi; kill -$1 "$p"; done; }',
   '{ k TERM; i=0; while [ $i -lt 5 ] && [ -n "$(f)" ]; do sleep 0.1 || sleep 1; i=$((i+1)); done; k KILL; sleep 0.05; k KILL; } 2>/dev/null',
   '[ -z "$(f)" ]',
 ].join('; ')
 
+/** For sudo a shell comes first, because the PATH of the user may not lead to sudo. */
 function inShell(script: string, argv: readonly string[], sudo: boolean): string {
   const words = ['/bin/sh', '-c', script, 'sh', ...argv]
-  return `exec ${quoteArgv(sudo ? ['sudo', '-n', '--', ...words] : words)}`
+  return `exec ${quoteArgv(sudo ? ['/bin/sh', '-c', `PATH=$PATH:${USUAL_PATH}; export PATH; LC_ALL=C exec sudo -n -- "$@"`, 'sh', ...words] : words)}`
 }
 
 /** The line for sshd that runs `argv` for at most `limitMs` milliseconds. `keeper` is given when an earlier run on the host told it. */
