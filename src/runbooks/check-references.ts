@@ -22,6 +22,8 @@ export function checkReferences(sources: Sources): { problems: RunbookProblem[];
 
 type Row = Record<string, unknown>
 
+const OTHER_KINDS: readonly unknown[] = ['nas', 'guest', 'linux']
+
 class ReferenceCheck {
   readonly problems: RunbookProblem[] = []
   readonly warnings: RunbookProblem[] = []
@@ -100,7 +102,7 @@ class ReferenceCheck {
 
   #checkProducer(estate: YamlSource, target: string, producer: unknown): void {
     const path: Path = ['produced_by', target]
-    if (this.#sources.inventory !== undefined) {
+    if (this.#targetsAreKnown()) {
       const known = texts(this.#targets, 'name')
       if (!known.includes(target)) {
         this.problems.push(
@@ -120,6 +122,11 @@ class ReferenceCheck {
     this.#expectHost(estate, [...path, 'timer', 'host'], part('timer').host)
     this.#expectHost(estate, [...path, 'transfer', 'from'], part('transfer').from)
     this.#expectHost(estate, [...path, 'transfer', 'to'], part('transfer').to)
+  }
+
+  /** Only a list in which every target has its name can tell that one is not in it. */
+  #targetsAreKnown(): boolean {
+    return Array.isArray(this.#sources.inventory?.at(['targets'])) && this.#targets.every((target) => typeof target.name === 'string')
   }
 
   #checkInventory(inventory: YamlSource): void {
@@ -196,7 +203,8 @@ class ReferenceCheck {
   #expectProxmoxHost(source: YamlSource, path: Path, value: unknown): void {
     if (this.#sources.estate === undefined) return
     const proxmox = texts(
-      this.#hosts.filter((host) => host.kind === 'proxmox'),
+      // A kind that is misspelt may have been meant so; it has a problem of its own.
+      this.#hosts.filter((host) => !OTHER_KINDS.includes(host.kind)),
       'name',
     )
     this.#expectName(source, path, value, proxmox, 'a host of kind proxmox in estate.yaml')

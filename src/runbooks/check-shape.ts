@@ -7,7 +7,7 @@ import type { RunbookProblem } from './problems.js'
 import { isSecretKey, isSecretReference } from './secret-reference.js'
 import { didYouMean, nearest } from './suggest.js'
 import { inert } from './text-rules.js'
-import type { Path, YamlSource } from './yaml-source.js'
+import { formatPath, type Path, type YamlSource } from './yaml-source.js'
 
 export interface ShapeResult<T> {
   /** Present when the file fits its schema. */
@@ -31,9 +31,20 @@ export function checkShape<T>(source: YamlSource, schema: z.ZodType<T>): ShapeRe
     const key = JSON.stringify(path)
     if (seen.has(key)) continue
     seen.add(key)
+    if (isSaidAlready(source, schema, issue, path, walk.problems)) continue
     problems.push(problemOfIssue(source, schema, issue, path))
   }
   return { problems, warnings: walk.warnings }
+}
+
+/** One slip, one problem: an unknown key of ours says itself what is missing, and what does not fit together because of it. */
+function isSaidAlready(source: YamlSource, schema: z.ZodType, issue: z.core.$ZodIssue, path: Path, said: readonly RunbookProblem[]): boolean {
+  if (issue.code === 'custom') {
+    const prefix = `${formatPath(path)}.`
+    return said.some((problem) => problem.path.startsWith(prefix))
+  }
+  const parent = unwrap(schemaAt(schema, path.slice(0, -1)))
+  return source.at(path) === undefined && parent instanceof z.ZodObject && isStrict(parent) && slipFor(source, schema, path) !== undefined
 }
 
 function problemOfIssue(source: YamlSource, schema: z.ZodType, issue: z.core.$ZodIssue, path: Path): RunbookProblem {
@@ -51,14 +62,25 @@ function problemOfIssue(source: YamlSource, schema: z.ZodType, issue: z.core.$Zo
   })
 }
 
-/** A key that is missing while one of nearly the same name is there. */
 function hintForMissing(source: YamlSource, schema: z.ZodType, path: Path): string | null {
+  const slip = slipFor(source, schema, path)
+  return slip === undefined ? `add \`${path.at(-1)}:\`` : `did you mean ${path.at(-1)} where ${inert(slip)} stands?`
+}
+
+/** The unknown key that is likely meant to be the missing one. */
+function slipFor(source: YamlSource, schema: z.ZodType, path: Path): string | undefined {
   const parent = source.at(path.slice(0, -1))
   const key = path.at(-1)
-  if (typeof key !== 'string' || !isRecord(parent)) return null
+  if (typeof key !== 'string' || !isRecord(parent)) return undefined
   const known = keysOf(schemaAt(schema, path.slice(0, -1)))
-  const slip = Object.keys(parent).find((candidate) => !known.includes(candidate) && nearest(candidate, [key]) === key)
-  return slip === undefined ? `add \`${key}:\`` : `did you mean ${key} where ${inert(slip)} stands?`
+  return Object.keys(parent).find(
+    (candidate) =>
+      !known.includes(candidate) &&
+      nearest(
+        candidate,
+        known.filter((word) => !(word in parent)),
+      ) === key,
+  )
 }
 
 function hintForValue(value: unknown, issue: z.core.$ZodIssue, schema: z.ZodType, path: Path): string | null {
@@ -108,9 +130,9 @@ class KeyWalk {
       )
       return
     }
-    const strict = schema.def.catchall instanceof z.ZodNever
-    if (strict) {
-      const details = { found: `the unknown key ${inert(key)}`, allowed: known.join(', '), hint: didYouMean(key, known), of: 'key' as const }
+    if (isStrict(schema)) {
+      const free = known.filter((candidate) => !(candidate in parent))
+      const details = { found: `the unknown key ${inert(key)}`, allowed: known.join(', '), hint: didYouMean(key, free), of: 'key' as const }
       this.problems.push(this.source.problem(path, details))
       return
     }
@@ -133,6 +155,10 @@ class KeyWalk {
     const hint = 'keep the secret in a file of mode 600 or in the environment, and refer to it'
     this.problems.push(this.source.problem(path, { found: 'a secret in plain text (not shown)', allowed: 'env:NAME or file:PATH', hint }))
   }
+}
+
+function isStrict(schema: z.ZodObject): boolean {
+  return schema.def.catchall instanceof z.ZodNever
 }
 
 function keysOf(schema: z.ZodType | undefined): string[] {

@@ -6,6 +6,7 @@ import { realpath, stat } from 'node:fs/promises'
 import writeFileAtomic from 'write-file-atomic'
 import { type Document, isMap, isSeq, parseDocument, type ToStringOptions, visit, type YAMLMap } from 'yaml'
 import { sha256Hex } from '../domain/canonical.js'
+import { keepLayout } from './keep-layout.js'
 import { RunbookErrors } from './problems.js'
 import { readRunbookFile } from './read-file.js'
 import { parseYaml } from './yaml-source.js'
@@ -65,7 +66,8 @@ export function editYamlText(file: string, text: string, edit: (document: Docume
   edit(document)
   const edited = document.toString(layout)
   if (edited === unedited) return text
-  const result = text.includes('\r\n') ? edited.replaceAll('\n', '\r\n') : edited
+  const kept = keepLayout(text.replaceAll('\r\n', '\n'), unedited, edited)
+  const result = text.includes('\r\n') ? kept.replaceAll('\n', '\r\n') : kept
   refuseInvalid(file, result)
   return result
 }
@@ -97,7 +99,7 @@ function layoutOf(text: string, document: Document): ToStringOptions {
       return undefined
     },
   })
-  return { lineWidth: 0, indentSeq, indent: indent ?? 2, flowCollectionPadding: !/[[{][^\s\]}]/.test(text) || /\{ /.test(text) }
+  return { lineWidth: 0, indentSeq, indent: indent ?? 2, flowCollectionPadding: /\{ /.test(text) || !/\{[^\s}]/.test(text) }
 }
 
 const queues = new Map<string, Promise<unknown>>()

@@ -38,6 +38,10 @@ export type RunbookTexts = Readonly<Record<RunbookFileName, { readonly file: str
  */
 export async function loadRunbooks(configDir: string): Promise<LoadedRunbooks> {
   const problems: RunbookProblem[] = []
+  if (!(await exists(configDir))) {
+    const hint = 'name the configuration folder with --config'
+    throw new RunbookErrors([{ file: configDir, line: 1, column: 1, path: '', found: 'no such folder', allowed: 'a folder with estate.yaml in it', hint }])
+  }
   const estate = await readInto(join(configDir, 'estate.yaml'), problems)
   const named = estate === undefined ? {} : filesNamedBy(parseYaml(estate.file, estate.text).source)
   const paths = {

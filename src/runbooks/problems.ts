@@ -48,8 +48,13 @@ export function formatRunbookErrors(errors: RunbookErrors | readonly RunbookProb
   return problems.map(formatProblem).join('\n')
 }
 
-/** By file in the given order, then by place. */
+/** By file in the given order, then by place; of several about one value at one place, the first. */
 export function sortProblems(problems: readonly RunbookProblem[], files: readonly string[]): RunbookProblem[] {
   const rank = (problem: RunbookProblem) => files.indexOf(problem.file)
-  return [...problems].sort((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column)
+  const one = new Map<string, RunbookProblem>()
+  for (const problem of problems) {
+    const key = JSON.stringify([problem.file, problem.line, problem.column, problem.path])
+    if (!one.has(key)) one.set(key, problem)
+  }
+  return [...one.values()].sort((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column)
 }

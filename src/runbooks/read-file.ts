@@ -67,25 +67,23 @@ export function decodeUtf8(path: string, bytes: Uint8Array): FileText {
   }
 }
 
-/** Offset of the first byte that does not continue valid UTF-8: the longest prefix that still decodes ends there. */
+/** Offset of the first byte of what is no UTF-8: the longest prefix that decodes, without the character that it leaves unfinished. */
 function firstBadByte(bytes: Uint8Array): number {
-  const isGood = (length: number): boolean => {
+  const decode = (length: number): string | undefined => {
     try {
-      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length), { stream: true })
-      return true
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length), { stream: true })
     } catch {
-      return false
+      return undefined
     }
   }
   let good = 0
-  let bad = bytes.length
-  if (isGood(bad)) return Math.max(0, bytes.length - 1)
+  let bad = bytes.length + 1
   while (bad - good > 1) {
     const middle = Math.floor((good + bad) / 2)
-    if (isGood(middle)) good = middle
-    else bad = middle
+    if (decode(middle) === undefined) bad = middle
+    else good = middle
   }
-  return good
+  return Buffer.byteLength(decode(good) ?? '')
 }
 
 function ofSystemError(path: string, error: unknown): RunbookProblem {

@@ -21,14 +21,23 @@ export function codePointName(text: string, index: number): string {
   return `U+${code.toString(16).toUpperCase().padStart(4, '0')}`
 }
 
-/** A value as it may stand in a message: quoted, everything unprintable escaped, cut at 60 characters. */
-export function inert(value: unknown): string {
+/** A value as it may stand in a message: quoted, everything unprintable escaped, cut. */
+export function inert(value: unknown, maxLength = 60): string {
   if (value === undefined) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
-  if (typeof value === 'object' && value !== null) return 'a mapping'
+  if (typeof value === 'object' && value !== null) return inertKeys(Object.keys(value))
   if (typeof value === 'number') return String(value)
-  const cut = typeof value === 'string' && value.length > 60 ? `${value.slice(0, 60)}…` : value
+  const cut = typeof value === 'string' && value.length > maxLength ? `${value.slice(0, maxLength)}…` : value
   return JSON.stringify(cut).replace(/[^\x20-\x7e\u00a1-\u024f\u2026]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+function inertKeys(keys: readonly string[]): string {
+  if (keys.length === 0) return 'an empty mapping'
+  const more = keys.length > 4 ? ' …' : ''
+  return `a mapping of ${keys
+    .slice(0, 4)
+    .map((key) => inert(key))
+    .join(', ')}${more}`
 }
 
 /** Names of Object.prototype are no names here: rules are kept in plain records, which other programs read as JSON. */

@@ -10,7 +10,11 @@ export const MAX_FILE_BYTES = 1024 * 1024
 const MAX_DEPTH = 40
 const MAX_ALIASES = 100
 const MAX_VALUES = 100_000
+/** Words and punctuation marks, roughly: what the parser's time grows with. */
+const MAX_TOKENS = 150_000
 const MAX_PROBLEMS_OF_A_KIND = 20
+/** After a few, syntax errors are only consequences of the first. */
+const MAX_SYNTAX_ERRORS = 3
 
 export type PathSegment = string | number
 export type Path = readonly PathSegment[]
@@ -93,7 +97,8 @@ export function formatPath(path: Path): string {
 }
 
 /** Parses one text. Never throws: what is wrong is in `problems`; `source` is absent when nothing can be read from the text. */
-export function parseYaml(file: string, text: string): { source?: YamlSource; problems: RunbookProblem[] } {
+export function parseYaml(file: string, textOfFile: string): { source?: YamlSource; problems: RunbookProblem[] } {
+  const text = textOfFile.replace(/^\ufeff/, '')
   const lines = new LineCounter()
   const problems: RunbookProblem[] = []
   const report = (offset: number, found: string, allowed: string, hint: string | null = null, path = ''): void => {
@@ -105,10 +110,14 @@ export function parseYaml(file: string, text: string): { source?: YamlSource; pr
     report(0, 'brackets nested very deeply', `at most ${MAX_DEPTH} levels`)
     return { problems }
   }
+  if (countTokens(text) > MAX_TOKENS) {
+    report(0, 'a text of very many parts', `at most ${MAX_TOKENS} words and punctuation marks`)
+    return { problems }
+  }
 
   let document: Document.Parsed
   try {
-    document = parseDocument(text, { schema: 'core', version: '1.2', merge: false, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' })
+    document = parseDocument(text, { schema: 'core', version: '1.2', merge: false, uniqueKeys: false, prettyErrors: false, logLevel: 'error' })
   } catch (error) {
     // The composer is recursive: what is nested too deeply for it ends here.
     report(0, error instanceof RangeError ? 'values nested very deeply' : 'a text that the YAML parser gives up on', `YAML with at most ${MAX_DEPTH} levels`)
@@ -117,12 +126,9 @@ export function parseYaml(file: string, text: string): { source?: YamlSource; pr
   if (document.directives.yaml.explicit === true && document.directives.yaml.version !== '1.2') {
     report(0, `%YAML ${document.directives.yaml.version}`, 'YAML 1.2', 'leave the %YAML line out')
   }
-  for (const error of document.errors.slice(0, MAX_PROBLEMS_OF_A_KIND)) {
-    if (error.code === 'MULTIPLE_DOCS') report(error.pos[0], 'a second document', 'one document a file', 'remove the `---` and what follows')
-    else report(error.pos[0], `no valid YAML: ${plainMessage(error.message)}`, 'YAML 1.2', hintForSyntax(text, error.pos[0]))
-  }
+  reportSyntaxErrors(document, text, report)
   for (const warning of document.warnings.slice(0, MAX_PROBLEMS_OF_A_KIND)) {
-    report(warning.pos[0], `a tag that means nothing here: ${inert(text.slice(warning.pos[0], warning.pos[1]))}`, 'plain values without tags', 'remove the tag')
+    report(warning.pos[0], `something that means nothing here: ${plainMessage(warning.message)}`, 'plain values, without tags and directives', 'remove it')
   }
   if (document.errors.length > 0) return { problems }
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
@@ -130,22 +136,39 @@ export function parseYaml(file: string, text: string): { source?: YamlSource; pr
     return { problems }
   }
 
-  const reader = new ValueReader(report)
+  const reader = new ValueReader(text, report)
   const root = reader.read(document.contents, 0, [])
   return root === undefined ? { problems } : { source: new YamlSource(file, root, lines), problems }
+}
+
+function reportSyntaxErrors(document: Document.Parsed, text: string, report: Report): void {
+  const lineOf = (offset: number) => text.lastIndexOf('\n', offset - 1)
+  // One tab makes errors of everything after it.
+  const tabs = document.errors.filter((error) => error.code === 'TAB_AS_INDENT')
+  const causes = (tabs.length > 0 ? tabs : document.errors).slice(0, 100)
+  const firstOfItsLine = causes.filter((error, index, all) => index === 0 || lineOf(error.pos[0]) !== lineOf(all[index - 1]?.pos[0] ?? -1))
+  for (const error of firstOfItsLine.slice(0, MAX_SYNTAX_ERRORS)) {
+    if (error.code === 'MULTIPLE_DOCS') report(error.pos[0], 'a second document', 'one document a file', 'remove the `---` and what follows')
+    else if (error.message.includes('call stack')) {
+      report(error.pos[0], 'values nested very deeply', `at most ${MAX_DEPTH} levels`)
+      return
+    } else report(error.pos[0], `no valid YAML: ${plainMessage(error.message)}`, 'YAML 1.2', hintForSyntax(text, error.pos[0]))
+  }
 }
 
 type Report = (offset: number, found: string, allowed: string, hint?: string | null, path?: string) => void
 
 /** Turns nodes into plain values; an alias shares the value of its anchor, and its size is counted before anybody walks into it. */
 class ValueReader {
+  readonly #text: string
   readonly #report: Report
   readonly #anchors = new Map<string, Located>()
   #aliases = 0
   #total = 0
   #gaveUp = false
 
-  constructor(report: Report) {
+  constructor(text: string, report: Report) {
+    this.#text = text
     this.#report = report
   }
 
@@ -183,7 +206,7 @@ class ValueReader {
     if (isMap(node)) return this.#readMap(node.items as readonly { key: unknown; value: unknown }[], offset, path)
     if (isSeq(node)) return this.#readList(node.items as readonly unknown[], offset, path)
     const value = isScalar(node) ? node.value : null
-    this.#checkScalar(value, isScalar(node) ? node.source : undefined, offset, path)
+    this.#checkScalar(value, this.#written(node), offset, path)
     return { value: value ?? null, offset, keyOffset: offset, size: 1 }
   }
 
@@ -228,7 +251,7 @@ class ValueReader {
       this.#report(offset, '__proto__', 'any other key', null, formatPath(path))
       return undefined
     }
-    this.#checkScalar(key, isScalar(node) ? node.source : undefined, offset, path)
+    this.#checkScalar(key, this.#written(node), offset, path)
     return key
   }
 
@@ -249,15 +272,20 @@ class ValueReader {
     return { value, offset, keyOffset: offset, size, children }
   }
 
-  #checkScalar(value: unknown, source: string | undefined, offset: number, path: Path): void {
-    if (typeof value === 'number' && !Number.isFinite(value)) this.#report(offset, inert(source ?? String(value)), 'a finite number', null, formatPath(path))
+  /** The node as it stands in the file, escapes and all. */
+  #written(node: Node | null): string {
+    return node?.range == null ? '' : this.#text.slice(node.range[0], node.range[1])
+  }
+
+  #checkScalar(value: unknown, written: string, offset: number, path: Path): void {
+    if (typeof value === 'number' && !Number.isFinite(value)) this.#report(offset, inert(written), 'a finite number', null, formatPath(path))
     else if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-      this.#report(offset, inert(source ?? String(value)), 'a whole number up to 9007199254740991', 'quote it if it is no quantity', formatPath(path))
+      this.#report(offset, inert(written), 'a whole number up to 9007199254740991', 'quote it if it is no quantity', formatPath(path))
     } else if (typeof value === 'bigint') this.#report(offset, 'a huge number', 'a whole number up to 9007199254740991', null, formatPath(path))
     else if (typeof value === 'string') {
       const index = indexOfForbiddenCharacter(value)
       // What stands in the file as it is has been reported with its own place already; here come the escaped ones.
-      if (index >= 0 && (source === undefined || indexOfForbiddenCharacter(source) === -1)) {
+      if (index >= 0 && indexOfForbiddenCharacter(written.replaceAll('\r\n', '\n')) === -1) {
         this.#report(offset, `the character ${codePointName(value, index)}`, 'printable text', 'remove the control or invisible character', formatPath(path))
       }
     }
@@ -298,6 +326,12 @@ function deepestNesting(text: string): number {
   return deepest
 }
 
+function countTokens(text: string): number {
+  let count = 0
+  for (const _ of text.matchAll(/[^\s,[\]{}"']+|[,[\]{}"']|\n/g)) count += 1
+  return count
+}
+
 function countLines(lines: LineCounter, text: string): void {
   lines.addNewLine(0)
   for (let index = text.indexOf('\n'); index !== -1; index = text.indexOf('\n', index + 1)) lines.addNewLine(index + 1)
@@ -309,7 +343,9 @@ function positionOf(lines: LineCounter, offset: number): { line: number; column:
 }
 
 function plainMessage(message: string): string {
-  return inert(message.split('\n')[0]?.replace(/\s+/g, ' ') ?? '').slice(1, -1)
+  return inert(message.split('\n')[0]?.replace(/\s+/g, ' ') ?? '', 200)
+    .slice(1, -1)
+    .replaceAll('\\"', '"')
 }
 
 function hintForSyntax(text: string, offset: number): string | null {
