@@ -1,8 +1,13 @@
-/** Small files that are either the old or the new one, whole, whatever happens in between. */
-import { closeSync, fsyncSync, openSync, readdirSync, rmSync } from 'node:fs'
+/**
+ * Small files that are either the old or the new one, whole, whatever happens in between.
+ * Not by `write-file-atomic` (7.0.1): it writes with one `write(2)` and does not look how much was taken, so on a disk with a few pages left it renames
+ * a cut-off file into place and reports success (test/unit/state/disk-full.test.ts). `fs.writeFileSync` goes on until all is written or an error says why not.
+ */
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import { StateWriteFailed } from './errors.js'
+
+let temporaryFiles = 0
 
 /**
  * Replaces `path` by `content`: temporary file beside it, fsync, rename, fsync of the folder. After a return the new content survives a power cut;
@@ -10,10 +15,20 @@ import { StateWriteFailed } from './errors.js'
  * @throws StateWriteFailed (disk full, read-only, …); the temporary file is removed
  */
 export function writeDurably(what: string, path: string, content: string): void {
+  temporaryFiles += 1
+  const temporary = `${path}.${process.pid}${String(temporaryFiles).padStart(6, '0')}`
   try {
-    writeFileAtomic.sync(path, content, { mode: 0o600, fsync: true })
+    const fd = openSync(temporary, 'w', 0o600)
+    try {
+      writeFileSync(fd, content)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
     syncFolder(dirname(path))
   } catch (error) {
+    rmSync(temporary, { force: true })
     throw new StateWriteFailed(what, path, error)
   }
 }

@@ -21,11 +21,17 @@ import { markFolder, prepareFolder } from './folder.js'
 import { STATE_NAMES } from './location.js'
 import { acquireLock, type StateLock } from './lock.js'
 import { isOlderPass, type PassKey } from './pass-order.js'
+import { type AppendedReceipt, ReceiptChain, type ReceiptSettings } from './receipts/chain.js'
+import type { Head } from './receipts/chain-files.js'
+import { readPending, removePending } from './receipts/pending.js'
+import { monitorReceipt, type ReceiptBody } from './receipts/receipt.js'
+import { lastMonitorReceipt, receiptDue } from './receipts/receipt-due.js'
 import { readStatusFile } from './status-file.js'
 
 /** Passes whose observations are kept unless told otherwise: six hours at one pass in ten minutes. */
 const DEFAULT_KEEP_PASSES = 36
 const MEMORY_KEY = 'judge'
+const RECEIPT_HEAD_KEY = 'receipt-head'
 
 export interface OpenStateOptions {
   /** Absolute path of the state folder (`stateDirectory` says which). */
@@ -82,6 +88,8 @@ export async function openState(options: OpenStateOptions): Promise<StateFolder>
 }
 
 export class StateFolder {
+  private openChain: ReceiptChain | undefined
+
   constructor(
     readonly dir: string,
     readonly estateId: string,
@@ -189,10 +197,61 @@ export class StateFolder {
     }
   }
 
+  /**
+   * Writes the receipts that are due after a published pass: those that other commands left for the owner, and this pass's own when a verdict changed or a day
+   * is over (`receiptDue`). The same run never gets a second one.
+   * @returns the receipt of this pass; null when it needs none
+   * @throws ConfigError (signing key), StateWriteFailed, StateUnusable; the pass stays published, and the next one writes what is due
+   */
+  async receiptForPass(pass: {
+    readonly status: StatusDocument
+    readonly observationsDigest: string
+    readonly settings: ReceiptSettings
+    readonly version: string
+  }): Promise<Head | null> {
+    for (const pending of readPending(join(this.dir, STATE_NAMES.pendingReceipts), this.notices)) {
+      await this.appendReceipt(pending.body, pass.settings)
+      removePending(pending)
+    }
+    const last = this.chain().last('monitor')
+    const previous = lastMonitorReceipt(last)
+    const isRepeated = last?.run.workflowId === pass.status.workflowId && last.run.runId === pass.status.runId
+    const why = isRepeated ? 'first' : receiptDue(previous, pass.status)
+    if (why === null) return null
+    const { status, observationsDigest, version } = pass
+    const body = monitorReceipt({ status, observationsDigest, why, previousVerdict: previous?.verdict ?? null, version })
+    const { number, sha256 } = await this.appendReceipt(body, pass.settings)
+    return { number, sha256 }
+  }
+
+  /** Appends one receipt, or finds the one that this run has. @throws ConfigError, StateWriteFailed, StateUnusable */
+  appendReceipt(body: ReceiptBody, settings: ReceiptSettings): Promise<AppendedReceipt> {
+    return this.chain().append(body, settings)
+  }
+
   /** Gives the folder free. Harmless when repeated. */
   close(): void {
     if (this.database.open) this.database.close()
     this.lock.release()
+  }
+
+  private chain(): ReceiptChain {
+    this.openChain ??= ReceiptChain.open(
+      join(this.dir, STATE_NAMES.receipts),
+      this.estateId,
+      {
+        read: () => {
+          const row = this.database.prepare('SELECT json FROM memory WHERE key = ?').get(RECEIPT_HEAD_KEY)
+          return row === undefined ? undefined : (JSON.parse(text(row, 'json')) as Head)
+        },
+        write: (head) =>
+          void this.inTransaction(() =>
+            this.database.prepare('INSERT OR REPLACE INTO memory (key, json) VALUES (?, ?)').run(RECEIPT_HEAD_KEY, JSON.stringify(head)),
+          ),
+      },
+      this.now,
+    )
+    return this.openChain
   }
 
   private newestPass(): PassRow | undefined {
