@@ -2,7 +2,7 @@
  * One verified connection to one host: name → TCP → handshake with the host key checked → login by key. Each of the four has bounded time and
  * its own words when it fails.
  */
-import { Socket } from 'node:net'
+import { isIP, Socket } from 'node:net'
 import ssh2, { type Client, type PublicKeyAuthMethod, type ServerHostKeyAlgorithm } from 'ssh2'
 import type { ResolvedHost } from './config.js'
 import { SshError, type SshErrorDetails } from './errors.js'
@@ -172,7 +172,8 @@ export function connect(o: ConnectOptions): Promise<Connection> {
   const { host } = o
   const client = new ssh2.Client()
   const socket = new Socket()
-  let phase: ConnectPhase = 'name'
+  // An address needs no look-up, and the socket then tells of none.
+  let phase: ConnectPhase = isIP(host.hostName) === 0 ? 'name' : 'tcp'
   let address: string | undefined
   let shownKey: Buffer | undefined
   let verdictError: SshError | undefined
@@ -198,7 +199,7 @@ export function connect(o: ConnectOptions): Promise<Connection> {
       clearTimeout(timer)
       timer = setTimeout(() => fail(Object.assign(new Error('timeout'), { code: 'PHASE_TIMEOUT' })), o.phaseTimeoutMs)
     }
-    enter('name')
+    enter(phase)
     o.signal?.addEventListener('abort', abort)
     socket.setNoDelay(true)
     socket.on('error', () => undefined)

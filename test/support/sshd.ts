@@ -151,7 +151,7 @@ export async function startSshd(options: TestSshdOptions = {}): Promise<TestSshd
     hostKeys,
     knownHosts(lines, name = 'known_hosts') {
       const path = join(folder, name)
-      const all = lines ?? Object.values(hostKeys).map((key) => `[${address}]:${port} ${key}`)
+      const all = lines ?? Object.values(hostKeys).map((key) => `${port === 22 ? address : `[${address}]:${port}`} ${key}`)
       writeFileSync(path, `${all.join('\n')}\n`)
       return path
     },
