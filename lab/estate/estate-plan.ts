@@ -29,6 +29,10 @@ export interface EstatePlan {
 }
 
 const TERA = 1_000_000_000_000
+const NAS_DISK = 'volume1'
+const NAS_BYTES = 12 * TERA
+/** Below /volume1. */
+const NAS_EXPORT = '/backups/proxmox_backups'
 const YEAR_DAYS = 365
 /** Applications that had no dump at the time of the audit. */
 const NOT_YET_DUMPED = new Set(['app-infisical'])
@@ -50,7 +54,9 @@ export function planEstate(state: EstateState, nowMs: number): EstatePlan {
   const home = planProxmox(sites.home, now, zone)
   const offsite = state === 'healthy'
   const shopDisk = { disks: [{ path: '/tank', sizeBytes: 3 * TERA, name: 'tank' }] }
-  const homeDisk = { disks: [{ path: HOME_BACKUPS, sizeBytes: 12 * TERA, name: 'synology-backups' }] }
+  const homeDisk = {
+    disks: [{ path: HOME_BACKUPS, sizeBytes: NAS_BYTES, name: 'synology-backups', sharedFrom: { host: 'nas', disk: NAS_DISK, subPath: NAS_EXPORT } }],
+  }
   const hosts: Record<string, HostPlan> = {
     pve: mergePlans(shopDisk, shop.plan, offsite ? planOffsiteSync() : {}, { emptied: ['/etc/cron.d/offsite-sync'] }),
     'proxmox-home': mergePlans(homeDisk, home.plan),
@@ -113,5 +119,9 @@ function nasFolders(): Partial<HostPlan> {
     '/volume1/backups/devices',
   ]
   const unused = ['mint-postgres', 'home-assistant', 'minio', 'cloudflare'].map((name) => `/volume1/backups/apps/${name}`)
-  return { emptied: [OFFSITE_FOLDER], folders: [...empty, ...unused, '/volume1/backups/devices/ronny-macbook'].map((path) => ({ path, owner: NAS_USER })) }
+  return {
+    disks: [{ path: '/volume1', sizeBytes: NAS_BYTES, name: NAS_DISK }],
+    emptied: [OFFSITE_FOLDER],
+    folders: [...empty, ...unused, '/volume1/backups/devices/ronny-macbook'].map((path) => ({ path, owner: NAS_USER })),
+  }
 }

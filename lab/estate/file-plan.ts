@@ -29,6 +29,8 @@ export interface PlannedDisk {
   readonly path: string
   readonly sizeBytes: number
   readonly name: string
+  /** The same file system as a disk of another host, seen from this folder of it down: what NFS is at a real site. */
+  readonly sharedFrom?: { readonly host: string; readonly disk: string; readonly subPath: string }
 }
 
 export interface HostPlan {

@@ -38,11 +38,20 @@ export function planProxmox(site: ProxmoxSite, now: number, zone: Zone): Proxmox
   const runs = site.jobs.flatMap((job) => planJobRuns(job, context)).sort((a, b) => a.start - b.start)
   const archives = keptArchives(runs)
   const plan = {
-    emptied: ['/etc/pve/nodes', `${site.storage.path}/dump`, '/var/log/pve/tasks', '/var/lib/pve-manager/jobs', '/var/log/vzdump', '/var/lib/vz/images'],
+    emptied: [
+      '/etc/pve/nodes',
+      `${site.storage.path}/dump`,
+      '/var/log/pve/tasks',
+      '/var/lib/pve-manager/jobs',
+      '/var/log/vzdump',
+      '/var/lib/vz/images',
+      POWER_STATES,
+    ],
     folders: [...DIRECTORIES_OF_PVE, { path: `${site.storage.path}/dump` }, ...nodeFolders(site.node)],
     files: [
       ...configFiles(site, now),
       ...diskFiles(site.guests, now),
+      ...powerFiles(site.guests, now),
       ...archiveFiles(site, archives, runs, zone),
       ...taskFiles(site, runs, now, zone),
       ...stateFiles(site, runs, now),
@@ -68,6 +77,22 @@ function configFiles(site: ProxmoxSite, now: number): PlannedFile[] {
 
 export function guestConfPath(node: string, guest: Pick<LabGuest, 'type' | 'vmid'>): string {
   return `/etc/pve/nodes/${node}/${guest.type === 'qemu' ? 'qemu-server' : 'lxc'}/${guest.vmid}.conf`
+}
+
+/** Whether a guest runs: no file of Proxmox holds it, so the emulated `qm` and `pct` keep it here. */
+const POWER_STATES = '/var/lib/nightshift-lab/guests'
+
+export function powerStatePath(vmid: number): string {
+  return `${POWER_STATES}/${vmid}.json`
+}
+
+function powerFiles(guests: readonly LabGuest[], now: number): PlannedFile[] {
+  return guests
+    .filter((guest) => guest.running)
+    .map((guest) => ({
+      path: powerStatePath(guest.vmid),
+      content: JSON.stringify({ status: 'running', since: now - 12 * 86_400, pid: 2000 + guest.vmid, agent: 'alive' }),
+    }))
 }
 
 function diskFiles(guests: readonly LabGuest[], now: number): PlannedFile[] {

@@ -1,0 +1,120 @@
+/**
+ * `lab incidents`: everything that really went wrong once, staged in a lab of its own, and what the monitor says of it.
+ * From `healthy`, one after the other: hurt, pass, compare with what must be said and with the healthy pass, heal.
+ */
+import { randomBytes } from 'node:crypto'
+import type { StatusDocument } from '../../src/domain/status.js'
+import { downLab } from '../down.js'
+import { describeError } from '../errors.js'
+import type { Lab } from '../lab.js'
+import { upLab } from '../up.js'
+import { CASES, type HurtCase, isIncident } from './cases/index.js'
+import { compareRepeated, compareWithExpected, subjectsOf } from './compare.js'
+import { editConfig } from './config-edits.js'
+import { applyState, heal, hurt } from './index.js'
+import { Product } from './product.js'
+
+export interface IncidentResult {
+  readonly name: string
+  readonly title: string
+  readonly passed: boolean
+  /** What was expected and is not so; empty when it passed. */
+  readonly problems: readonly string[]
+  /** What the monitor said of the subjects that were expected to change. */
+  readonly said: readonly string[]
+  readonly seconds: number
+}
+
+/** @returns the exit code: 0 all passed, 1 not */
+export async function incidents({ json, log, only }: { json: boolean; log: (line: string) => void; only?: readonly string[] }): Promise<number> {
+  const name = `incidents-${randomBytes(3).toString('hex')}`
+  const chosen = CASES.filter((one) => (only === undefined ? isIncident(one) : only.includes(one.name)))
+  const results: IncidentResult[] = []
+  try {
+    const lab = await upLab(name, { say: progress })
+    await prepare(lab)
+    const product = await Product.start(lab)
+    try {
+      await runAll(lab, product, chosen, (result) => {
+        results.push(result)
+        if (!json) for (const line of lines(result)) log(line)
+      })
+    } finally {
+      await product.stop()
+    }
+  } finally {
+    await downLab(name, { say: progress })
+  }
+  const passed = results.filter((result) => result.passed).length
+  const closing = { passed, failed: results.length - passed }
+  log(json ? JSON.stringify({ schema: 'nightshift.lab.incidents/1', ...closing, results }) : `${closing.passed} passed, ${closing.failed} failed`)
+  return closing.failed === 0 && results.length > 0 ? 0 : 1
+}
+
+const progress = (line: string): void => void process.stderr.write(`${line}\n`)
+
+/** State healthy, and no pass but the ones asked for: a scheduled one could begin in the middle of a staging. */
+async function prepare(lab: Lab): Promise<void> {
+  await applyState(lab, 'healthy', { log: progress })
+  editConfig(lab.paths.config, 'estate.yaml', (document) => document.setIn(['monitor', 'every_minutes'], 1440))
+}
+
+/** Stages each case on a healthy lab that a product watches already. */
+export async function runAll(lab: Lab, product: Product, chosen: readonly HurtCase[], tell: (result: IncidentResult) => void): Promise<void> {
+  const healthy = await product.pass()
+  tell(await timed('healthy', 'Nothing is wrong', async () => ({ problems: wrongIn(healthy), said: [] })))
+  for (const one of chosen) tell(await timed(one.name, one.title, () => stage(lab, product, one, healthy)))
+  tell(
+    await timed('healed', 'Everything is taken back', async () => ({
+      problems: compareWithExpected({ expect: [], verdict: healthy.verdict }, healthy, await product.pass()),
+      said: [],
+    })),
+  )
+}
+
+/** Words that a healthy pass must not say. */
+function wrongIn(status: StatusDocument): string[] {
+  const wrong = subjectsOf(status).filter((subject) => subject.severity !== 'ok')
+  return [
+    ...wrong.map((subject) => `${subject.kind} ${subject.id}: ${subject.state} ${subject.reason}: ${subject.message}`),
+    ...(status.verdict === 'ok' ? [] : [`verdict is ${status.verdict}`]),
+  ]
+}
+
+async function stage(lab: Lab, product: Product, one: HurtCase, healthy: StatusDocument): Promise<{ problems: string[]; said: string[] }> {
+  try {
+    await hurt(lab, one.name)
+    const first = await product.pass()
+    const problems = compareWithExpected(one, healthy, first)
+    let latest = first
+    for (let again = 1; again < (one.passes ?? 1); again++) {
+      const next = await product.pass()
+      problems.push(...compareRepeated(latest, next))
+      latest = next
+    }
+    return { problems, said: saidOf(one, first) }
+  } finally {
+    await heal(lab, one.name)
+  }
+}
+
+/** The sentences about what the case expects, for people to judge. */
+function saidOf(one: HurtCase, status: StatusDocument): string[] {
+  const about = subjectsOf(status).filter((subject) =>
+    one.expect.some(
+      (expectation) => expectation.kind === subject.kind && !expectation.optional && expectation.ids !== 'all' && expectation.ids.includes(subject.id),
+    ),
+  )
+  return about.slice(0, 3).map((subject) => `${subject.kind} ${subject.id}: ${subject.state} ${subject.reason}: ${subject.message}`)
+}
+
+async function timed(name: string, title: string, work: () => Promise<{ problems: string[]; said: string[] }>): Promise<IncidentResult> {
+  const started = Date.now()
+  const outcome = await work().catch((error: unknown) => ({ problems: [describeError(error)], said: [] }))
+  return { name, title, passed: outcome.problems.length === 0, ...outcome, seconds: (Date.now() - started) / 1000 }
+}
+
+function lines(result: IncidentResult): string[] {
+  const first = `${result.passed ? 'ok  ' : 'FAIL'} ${result.name.padEnd(8)} ${result.title} (${result.seconds.toFixed(1)} s)`
+  return [first, ...(result.passed ? result.said : result.problems).map((line) => `       ${line}`)]
+}
