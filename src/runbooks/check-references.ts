@@ -5,7 +5,8 @@
 import type { RunbookProblem } from './problems.js'
 import { didYouMean, oneOfThese } from './suggest.js'
 import { inert } from './text-rules.js'
-import type { Path, YamlSource } from './yaml-source.js'
+import type { YamlSource } from './yaml-source.js'
+import type { Path } from './yaml-values.js'
 
 export interface Sources {
   readonly estate?: YamlSource | undefined
@@ -22,6 +23,14 @@ export function checkReferences(sources: Sources): { problems: RunbookProblem[];
 
 type Row = Record<string, unknown>
 
+interface Names {
+  readonly list: readonly string[]
+  readonly set: ReadonlySet<string>
+}
+
+/** Looking for what was meant takes time with every name; after so many it helps nobody any more. */
+const MAX_SUGGESTIONS = 200
+
 const OTHER_KINDS: readonly unknown[] = ['nas', 'guest', 'linux']
 
 class ReferenceCheck {
@@ -30,11 +39,22 @@ class ReferenceCheck {
   readonly #sources: Sources
   readonly #hosts: readonly Row[]
   readonly #targets: readonly Row[]
+  readonly #hostNames: Names
+  readonly #proxmoxNames: Names
+  /** Absent when the list is not known completely: only then it can tell that a name is not in it. */
+  readonly #targetNames: Names | undefined
+  #suggestions = 0
 
   constructor(sources: Sources) {
     this.#sources = sources
     this.#hosts = rowsAt(sources.estate, ['hosts'])
     this.#targets = rowsAt(sources.inventory, ['targets'])
+    this.#hostNames = namesOf(this.#hosts, 'name')
+    // A kind that is misspelt may have been meant so; it has a problem of its own.
+    const maybeProxmox = this.#hosts.filter((host) => !OTHER_KINDS.includes(host.kind))
+    this.#proxmoxNames = namesOf(maybeProxmox, 'name')
+    const isComplete = Array.isArray(sources.inventory?.at(['targets'])) && this.#targets.every((target) => typeof target.name === 'string')
+    this.#targetNames = isComplete ? namesOf(this.#targets, 'name') : undefined
   }
 
   run(): void {
@@ -48,7 +68,7 @@ class ReferenceCheck {
     const sites = rowsAt(estate, ['sites'])
     this.#refuseTwice(estate, ['sites'], sites, 'id', 'site')
     this.#refuseTwice(estate, ['hosts'], this.#hosts, 'name', 'host')
-    const siteIds = texts(sites, 'id')
+    const siteIds = namesOf(sites, 'id')
     const guestsSeen = new Map<string, number>()
     for (const [index, host] of this.#hosts.entries()) {
       this.#expectName(estate, ['hosts', index, 'site'], host.site, siteIds, 'a site of this file')
@@ -102,18 +122,15 @@ class ReferenceCheck {
 
   #checkProducer(estate: YamlSource, target: string, producer: unknown): void {
     const path: Path = ['produced_by', target]
-    if (this.#targetsAreKnown()) {
-      const known = texts(this.#targets, 'name')
-      if (!known.includes(target)) {
-        this.problems.push(
-          estate.problem(path, {
-            found: `a producer of ${inert(target)}`,
-            allowed: oneOfThese('the name of a target of the inventory', known),
-            hint: didYouMean(target, known),
-            of: 'key',
-          }),
-        )
+    const known = this.#targetNames
+    if (known !== undefined && !known.set.has(target)) {
+      const details = {
+        found: `a producer of ${inert(target)}`,
+        allowed: oneOfThese('the name of a target of the inventory', known.list),
+        hint: this.#suggest(target, known),
+        of: 'key' as const,
       }
+      this.problems.push(estate.problem(path, details))
     }
     if (!isRow(producer)) return
     const part = (key: string): Row => (isRow(producer[key]) ? producer[key] : {})
@@ -124,19 +141,16 @@ class ReferenceCheck {
     this.#expectHost(estate, [...path, 'transfer', 'to'], part('transfer').to)
   }
 
-  /** Only a list in which every target has its name can tell that one is not in it. */
-  #targetsAreKnown(): boolean {
-    return Array.isArray(this.#sources.inventory?.at(['targets'])) && this.#targets.every((target) => typeof target.name === 'string')
-  }
-
   #checkInventory(inventory: YamlSource): void {
     this.#refuseTwice(inventory, ['targets'], this.#targets, 'name', 'target')
     // A target on a host that nobody knows stays: the pass answers it with unknown_host, and the rest is still watched.
-    const known = texts(this.#hosts, 'name')
+    const known = this.#hostNames
     for (const [index, target] of this.#targets.entries()) {
-      if (this.#sources.estate === undefined || typeof target.host !== 'string' || known.includes(target.host)) continue
-      const allowed = oneOfThese('a host of estate.yaml', known)
-      this.warnings.push(inventory.problem(['targets', index, 'host'], { allowed, hint: didYouMean(target.host, known) ?? 'until then the target is UNKNOWN' }))
+      if (this.#sources.estate === undefined || typeof target.host !== 'string' || known.set.has(target.host)) continue
+      const allowed = oneOfThese('a host of estate.yaml', known.list)
+      this.warnings.push(
+        inventory.problem(['targets', index, 'host'], { allowed, hint: this.#suggest(target.host, known) ?? 'until then the target is UNKNOWN' }),
+      )
     }
     if (Array.isArray(inventory.at(['targets'])) && !this.#targets.some((target) => target.enabled !== false)) {
       this.warnings.push(
@@ -173,6 +187,11 @@ class ReferenceCheck {
     this.warnings.push(calendar.problem([...path, 'freq'], details))
   }
 
+  #suggest(word: string, known: Names): string | null {
+    this.#suggestions += 1
+    return this.#suggestions > MAX_SUGGESTIONS ? null : didYouMean(word, known.list)
+  }
+
   #refuseTwice(source: YamlSource, path: Path, rows: readonly Row[], key: string, what: string): void {
     const firstLines = new Map<string, number>()
     for (const [index, row] of rows.entries()) {
@@ -191,23 +210,17 @@ class ReferenceCheck {
     }
   }
 
-  #expectName(source: YamlSource, path: Path, value: unknown, known: readonly string[], what: string): void {
-    if (typeof value !== 'string' || known.includes(value)) return
-    this.problems.push(source.problem(path, { found: inert(value), allowed: oneOfThese(what, known), hint: didYouMean(value, known) }))
+  #expectName(source: YamlSource, path: Path, value: unknown, known: Names, what: string): void {
+    if (typeof value !== 'string' || known.set.has(value)) return
+    this.problems.push(source.problem(path, { found: inert(value), allowed: oneOfThese(what, known.list), hint: this.#suggest(value, known) }))
   }
 
   #expectHost(source: YamlSource, path: Path, value: unknown): void {
-    if (this.#sources.estate !== undefined) this.#expectName(source, path, value, texts(this.#hosts, 'name'), 'a host of estate.yaml')
+    if (this.#sources.estate !== undefined) this.#expectName(source, path, value, this.#hostNames, 'a host of estate.yaml')
   }
 
   #expectProxmoxHost(source: YamlSource, path: Path, value: unknown): void {
-    if (this.#sources.estate === undefined) return
-    const proxmox = texts(
-      // A kind that is misspelt may have been meant so; it has a problem of its own.
-      this.#hosts.filter((host) => !OTHER_KINDS.includes(host.kind)),
-      'name',
-    )
-    this.#expectName(source, path, value, proxmox, 'a host of kind proxmox in estate.yaml')
+    if (this.#sources.estate !== undefined) this.#expectName(source, path, value, this.#proxmoxNames, 'a host of kind proxmox in estate.yaml')
   }
 }
 
@@ -217,8 +230,9 @@ function rowsAt(source: YamlSource | undefined, path: Path): Row[] {
   return Array.isArray(value) ? value.map((row: unknown) => (isRow(row) ? row : {})) : []
 }
 
-function texts(rows: readonly Row[], key: string): string[] {
-  return rows.map((row) => row[key]).filter((value): value is string => typeof value === 'string')
+function namesOf(rows: readonly Row[], key: string): Names {
+  const list = rows.map((row) => row[key]).filter((value): value is string => typeof value === 'string')
+  return { list, set: new Set(list) }
 }
 
 function isRow(value: unknown): value is Row {

@@ -7,7 +7,8 @@ import type { RunbookProblem } from './problems.js'
 import { isSecretKey, isSecretReference } from './secret-reference.js'
 import { didYouMean, nearest } from './suggest.js'
 import { inert } from './text-rules.js'
-import { formatPath, type Path, type YamlSource } from './yaml-source.js'
+import type { YamlSource } from './yaml-source.js'
+import { formatPath, type Path } from './yaml-values.js'
 
 export interface ShapeResult<T> {
   /** Present when the file fits its schema. */
@@ -18,7 +19,8 @@ export interface ShapeResult<T> {
 
 /** Checks the whole file; all problems at once. */
 export function checkShape<T>(source: YamlSource, schema: z.ZodType<T>): ShapeResult<T> {
-  const walk = new KeyWalk(source)
+  const root = unwrap(schema)
+  const walk = new KeyWalk(source, root instanceof z.ZodObject && isStrict(root))
   walk.visit(source.value, schema, [])
   const parsed = schema.safeParse(source.value)
   const problems = [...walk.problems]
@@ -103,7 +105,11 @@ class KeyWalk {
   readonly problems: RunbookProblem[] = []
   readonly warnings: RunbookProblem[] = []
 
-  constructor(private readonly source: YamlSource) {}
+  constructor(
+    private readonly source: YamlSource,
+    /** A file of ours; in one of the operator's a plain secret is warned of, for it is theirs and nobody reads it. */
+    private readonly isOurs: boolean,
+  ) {}
 
   visit(value: unknown, schema: z.ZodType | undefined, path: Path): void {
     const plain = unwrap(schema)
@@ -153,7 +159,8 @@ class KeyWalk {
   #checkSecret(key: string, value: unknown, path: Path): void {
     if (!isSecretKey(key) || (typeof value !== 'string' && typeof value !== 'number') || isSecretReference(value)) return
     const hint = 'keep the secret in a file of mode 600 or in the environment, and refer to it'
-    this.problems.push(this.source.problem(path, { found: 'a secret in plain text (not shown)', allowed: 'env:NAME or file:PATH', hint }))
+    const list = this.isOurs ? this.problems : this.warnings
+    list.push(this.source.problem(path, { found: 'a secret in plain text (not shown)', allowed: 'env:NAME or file:PATH', hint }))
   }
 }
 

@@ -76,6 +76,13 @@ describe("the operator's files", () => {
     expect(warningsOf(smallWith(file, what, by)).join()).toContain(`did you mean ${meant}?`)
   })
 
+  test('warn of a secret in plain text without repeating it, and accept a reference', () => {
+    const [line] = warningsOf(smallWith('inventory', 'version: 1', 'model: { smtp_password: hunter2, token: env:TOKEN }'))
+    expect(line).toMatch(/^inventory\.yaml:1:25 model\.smtp_password: found a secret in plain text \(not shown\), allowed env:NAME or file:PATH/)
+    expect(line).not.toContain('hunter2')
+    expect(warningsOf(smallWith('inventory', 'version: 1', 'model: { token: env:TOKEN }'))).toEqual([])
+  })
+
   test('say nothing of a key that only resembles one that is there as well', () => {
     expect(warningsOf(smallWith('inventory', 'enabled: true', 'enabled: true\n    hosts: [a, b]'))).toEqual([])
   })

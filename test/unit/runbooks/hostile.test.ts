@@ -57,4 +57,23 @@ describe('the loader is not hurt by', () => {
     expect(performance.now() - start).toBeLessThan(SOON_MS)
     expect(lines.length).toBeGreaterThanOrEqual(8_000)
   })
+
+  test('thousands of targets whose host and producer nobody knows', () => {
+    const names = Array.from({ length: 3_000 }, (_, index) => `target-${index}`)
+    const inventory = `targets:\n${names.map((name) => `  - { name: ${name}, kind: file_glob, host: pvee, base_path: /x, glob: "*" }`).join('\n')}\n`
+    const estate = `${smallTexts().estate}${names.map((name) => `  ${name}x: { external: x }`).join('\n')}\n`
+    const start = performance.now()
+    expect(problemsOf({ ...smallTexts(), estate, inventory }).length).toBeGreaterThanOrEqual(3_000)
+    expect(performance.now() - start).toBeLessThan(SOON_MS)
+  })
+
+  test('a thousand good targets', () => {
+    const names = Array.from({ length: 1_000 }, (_, index) => `target-${index}`)
+    const inventory = `targets:\n${names.map((name) => `  - { name: ${name}, kind: file_glob, host: pve, base_path: /x, glob: "*" }`).join('\n')}\n`
+    const estate = `${smallTexts().estate.replace('vm-204', 'target-0')}${names
+      .slice(1)
+      .map((name) => `  ${name}: { external: x }`)
+      .join('\n')}\n`
+    expect(linesOf(problemsOf({ ...smallTexts(), estate, inventory }))).toEqual([])
+  })
 })

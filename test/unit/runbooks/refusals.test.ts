@@ -377,10 +377,11 @@ const CASES: readonly Case[] = [
   // secrets
   [
     'a password in plain text, without repeating it',
-    'inventory',
-    'version: 1',
-    'mail: { smtp_password: hunter2 }',
-    /^inventory\.yaml:1:24 mail\.smtp_password: found a secret in plain text \(not shown\), allowed env:NAME or file:PATH/,
+    'estate',
+    'timezone: UTC',
+    'timezone: UTC\nmail: { smtp_password: hunter2 }',
+    /^estate\.yaml:4:1 mail: found the unknown key "mail"/,
+    /^estate\.yaml:4:24 mail\.smtp_password: found a secret in plain text \(not shown\), allowed env:NAME or file:PATH/,
   ],
   [
     'a signing key instead of a reference to it',
@@ -450,6 +451,12 @@ describe('the loader refuses', () => {
         errors: [{ file: 'inventory.yaml', line: 5, column: 14, path: 'targets[0].enabled', found: '"on"', allowed: 'true or false', hint: 'write true' }],
       })
     }
+  })
+
+  test('a syntax error beside a secret without repeating it', () => {
+    const lines = linesOf(problemsOf(smallWith('inventory', 'version: 1', 'smtp_password: [ok]hunter2\n  "hunter2": hunter2: hunter2')))
+    expect(lines.length).toBeGreaterThan(0)
+    expect(lines.join()).not.toContain('hunter2')
   })
 
   test('a secret of ours without its text in any part of the error', () => {
