@@ -104,6 +104,9 @@ export interface DirectoryObservation {
   /** Id within the plan, or `x0`… for dump folders that only the host's storage configuration names. */
   readonly id: string
   readonly basePath: string
+  readonly vzdump: boolean
+  /** The plan's patterns; `FileSeen.glob` is an index into them. */
+  readonly globs: readonly string[]
   readonly reading: Reading<DirectorySeen>
 }
 

@@ -2,6 +2,9 @@
  * Takes the output of a probe script apart into its frames. Content cannot forge a frame: every marker starts with the pass's
  * random nonce. A frame without its end was cut off.
  */
+import type { Reading } from '../observation.js'
+import { unread } from '../observation.js'
+import { oneLine } from './text.js'
 
 export interface Frame {
   readonly body: string
@@ -72,4 +75,17 @@ export function readFrames(stdout: string, nonce: string): Frames {
 function withoutLastBreak(lines: readonly string[]): string {
   const text = lines.join('\n')
   return text.endsWith('\n') ? text.slice(0, -1) : text
+}
+
+/** A frame's content through `parse`, or why there is none. Exit codes that are not 0 are failures; 124, 137 and 143 are time-outs. */
+export function fromFrame<T>(frames: Frames, id: string, parse: (frame: Frame) => Reading<T>): Reading<T> {
+  const fatal = frames.says.get('fatal')?.[0]
+  if (fatal !== undefined) return unread('failed', oneLine(fatal))
+  if (frames.cut.has(id)) return unread('truncated', 'the answer was cut off')
+  const frame = frames.frames.get(id)
+  if (!frame) return unread('truncated', frames.complete ? 'the host gave no answer to this' : 'the answer was cut off before this')
+  if (frame.exitCode === null) return unread('failed', 'the command on the host ended without a result')
+  if (frame.exitCode === 124 || frame.exitCode === 137 || frame.exitCode === 143) return unread('timed_out', 'no answer within the time limit')
+  if (frame.exitCode !== 0) return unread('failed', oneLine(frame.errors) || `the command ended with ${frame.exitCode}`)
+  return parse(frame)
 }

@@ -28,7 +28,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   punct: '!-\\/:-@\\[-`{-~',
 }
 
-const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
+const escapeRegex = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 
 function segmentToRegex(segment: string): string {
   let out = segment.startsWith('*') || segment.startsWith('?') || segment.startsWith('[') ? '(?!\\.)' : ''
@@ -36,14 +36,14 @@ function segmentToRegex(segment: string): string {
     const c = segment.charAt(i)
     if (c === '*') out += '[^/]*'
     else if (c === '?') out += '[^/]'
-    else if (c === '\\' && i + 1 < segment.length) out += escape(segment.charAt(++i))
+    else if (c === '\\' && i + 1 < segment.length) out += escapeRegex(segment.charAt(++i))
     else if (c === '[') {
       const set = readSet(segment, i)
       if (set) {
         out += set.regex
         i = set.end
       } else out += '\\['
-    } else out += escape(c)
+    } else out += escapeRegex(c)
   }
   return out
 }
@@ -70,8 +70,8 @@ function readSet(segment: string, start: number): { regex: string; end: number }
       body += known
       i += named[0].length - 1
     } else if (c === '-') body += first || segment.charAt(i + 1) === ']' ? '\\-' : '-'
-    else if (c === '\\' && i + 1 < segment.length) body += escape(segment.charAt(++i))
-    else body += escape(c)
+    else if (c === '\\' && i + 1 < segment.length) body += escapeRegex(segment.charAt(++i))
+    else body += escapeRegex(c)
   }
   return undefined
 }

@@ -20,7 +20,7 @@ import type {
 } from '../observation.js'
 import { readOk, unread } from '../observation.js'
 import type { Frame, Frames } from './frames.js'
-import { fromFrame } from './parse.js'
+import { fromFrame } from './frames.js'
 import { oneLine, visible } from './text.js'
 
 type Row = Readonly<Record<string, unknown>>

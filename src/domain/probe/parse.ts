@@ -5,7 +5,7 @@
 import type { DirectoryObservation, DirectoryPlan, HostProbePlan, HostReading, Mount, ProducerObservation, ProducerPlan, Reading } from '../observation.js'
 import { readOk, unread } from '../observation.js'
 import type { Frame, Frames } from './frames.js'
-import { readFrames } from './frames.js'
+import { fromFrame, readFrames } from './frames.js'
 import { parseDirectory } from './parse-directory.js'
 import { parseProxmox } from './parse-proxmox.js'
 import { oneLine } from './text.js'
@@ -26,19 +26,6 @@ export function parseProbeOutput(plan: HostProbePlan, nonce: string, stdout: str
     producers: plan.producers.map((producer) => observeProducer(frames, producer)),
     proxmox: plan.proxmox ? parseProxmox(frames) : null,
   }
-}
-
-/** A frame's content through `parse`, or why there is none. Exit codes that are not 0 are failures; 124, 137 and 143 are time-outs. */
-export function fromFrame<T>(frames: Frames, id: string, parse: (frame: Frame) => Reading<T>): Reading<T> {
-  const fatal = frames.says.get('fatal')?.[0]
-  if (fatal !== undefined) return unread('failed', oneLine(fatal))
-  if (frames.cut.has(id)) return unread('truncated', 'the answer was cut off')
-  const frame = frames.frames.get(id)
-  if (!frame) return unread('truncated', frames.complete ? 'the host gave no answer to this' : 'the answer was cut off before this')
-  if (frame.exitCode === null) return unread('failed', 'the command on the host ended without a result')
-  if (frame.exitCode === 124 || frame.exitCode === 137 || frame.exitCode === 143) return unread('timed_out', 'no answer within the time limit')
-  if (frame.exitCode !== 0) return unread('failed', oneLine(frame.errors) || `the command ended with ${frame.exitCode}`)
-  return parse(frame)
 }
 
 function parseHostname(frames: Frames): Reading<string> {
@@ -82,8 +69,8 @@ function parseMounts(frame: Frame): Reading<readonly Mount[]> {
 /** `/proc/mounts` writes blanks and the like as `\040`. */
 const unescapeMount = (text: string): string => text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
-function observeDirectory(frames: Frames, directory: Pick<DirectoryPlan, 'id' | 'basePath'>): DirectoryObservation {
-  return { id: directory.id, basePath: directory.basePath, reading: fromFrame(frames, directory.id, (frame) => parseDirectory(frame.body)) }
+function observeDirectory(frames: Frames, directory: DirectoryPlan): DirectoryObservation {
+  return { ...directory, reading: fromFrame(frames, directory.id, (frame) => parseDirectory(frame.body)) }
 }
 
 /** Dump folders that the host's own storage configuration names and no target does. */
@@ -91,7 +78,7 @@ function foundDirectories(frames: Frames): DirectoryObservation[] {
   const listed = frames.frames.get('found')?.body.split('\n') ?? []
   return listed.flatMap((line) => {
     const match = /^(x\d) (\/.+)$/.exec(line)
-    return match?.[1] && match[2] ? [observeDirectory(frames, { id: match[1], basePath: match[2] })] : []
+    return match?.[1] && match[2] ? [observeDirectory(frames, { id: match[1], basePath: match[2], vzdump: true, globs: [] })] : []
   })
 }
 

@@ -1,0 +1,84 @@
+/** Wall-clock time of an IANA zone, by the runtime's own zone data. Pure: instants come in as seconds since the epoch. */
+import type { Weekday } from '../estate.js'
+
+export interface LocalTime {
+  readonly year: number
+  readonly month: number
+  readonly day: number
+  readonly hour: number
+  readonly minute: number
+  readonly second: number
+  readonly weekday: Weekday
+}
+
+const WEEKDAYS: Readonly<Record<string, Weekday>> = { Mon: 'MO', Tue: 'TU', Wed: 'WE', Thu: 'TH', Fri: 'FR', Sat: 'SA', Sun: 'SU' }
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone)
+  if (known) return known
+  const made = new Intl.DateTimeFormat('en-US', {
+    timeZone: zone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    weekday: 'short',
+  })
+  formats.set(zone, made)
+  return made
+}
+
+export function isZone(zone: string): boolean {
+  try {
+    formatOf(zone)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** @throws RangeError for a zone that the runtime does not know (see `isZone`) */
+export function localTime(seconds: number, zone: string): LocalTime {
+  const part: Record<string, string> = {}
+  for (const { type, value } of formatOf(zone).formatToParts(seconds * 1000)) part[type] = value
+  return {
+    year: Number(part.year),
+    month: Number(part.month),
+    day: Number(part.day),
+    hour: Number(part.hour),
+    minute: Number(part.minute),
+    second: Number(part.second),
+    weekday: WEEKDAYS[part.weekday ?? ''] ?? 'MO',
+  }
+}
+
+/** Local wall clock minus UTC, seconds, at that instant. */
+export function offsetSeconds(seconds: number, zone: string): number {
+  const local = localTime(seconds, zone)
+  return Date.UTC(local.year, local.month - 1, local.day, local.hour, local.minute, local.second) / 1000 - Math.floor(seconds)
+}
+
+/** The instant of a wall-clock time; of two (autumn) the earlier, in a gap (spring) the one by the offset before it. */
+export function instantOf(local: { year: number; month: number; day: number; hour: number; minute: number; second: number }, zone: string): number {
+  const asUtc = Date.UTC(local.year, local.month - 1, local.day, local.hour, local.minute, local.second) / 1000
+  const candidates = [asUtc - 86_400, asUtc + 86_400].map((near) => asUtc - offsetSeconds(near, zone))
+  const exact = candidates.filter((seconds) => offsetSeconds(seconds, zone) === asUtc - seconds)
+  return Math.min(...(exact.length > 0 ? exact : [asUtc - offsetSeconds(asUtc - 86_400, zone)]))
+}
+
+/** The same wall-clock time `days` earlier. */
+export function daysEarlier(seconds: number, days: number, zone: string): number {
+  const local = localTime(seconds, zone)
+  const moved = new Date(Date.UTC(local.year, local.month - 1, local.day - days))
+  return instantOf({ ...local, year: moved.getUTCFullYear(), month: moved.getUTCMonth() + 1, day: moved.getUTCDate() }, zone)
+}
+
+/** YYYY-MM-DD in that zone. */
+export function localDate(seconds: number, zone: string): string {
+  const { year, month, day } = localTime(seconds, zone)
+  return `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`
+}
