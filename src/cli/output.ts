@@ -62,7 +62,7 @@ export function wantsColour(env: NodeJS.ProcessEnv = process.env, isTerminal: bo
 function describe(error: unknown): { entries: readonly ErrorEntry[]; exitCode: number } {
   if (hasProblems(error)) return { entries: error.problems, exitCode: EXIT_CONFIG }
   const found = error instanceof Error ? error.message : String(error)
-  const exitCode = field(error, 'exitCode', isExitCode) ?? EXIT_SOFTWARE
+  const exitCode = sshExitCode(error) ?? field(error, 'exitCode', isExitCode) ?? EXIT_SOFTWARE
   const hint =
     field(error, 'next', isText) ?? (exitCode === EXIT_SOFTWARE ? 'this is likely a defect of nightshift: NIGHTSHIFT_DEBUG=1 shows where it comes from' : null)
   return { entries: [{ file: field(error, 'file', isText) ?? null, line: null, column: null, path: null, found, allowed: null, hint }], exitCode }
@@ -78,6 +78,13 @@ function lines(entry: ErrorEntry): string {
 /** RunbookErrors, told by its shape: importing its class would load the YAML reader into every command. */
 function hasProblems(error: unknown): error is { problems: readonly ErrorEntry[] } {
   return error instanceof Error && error.name === 'RunbookErrors' && 'problems' in error && Array.isArray(error.problems)
+}
+
+/** A host that cannot be reached is a failure (2); an ssh_config or a key that cannot be used is wrong configuration. An SshError's own exit code is the remote program's. */
+function sshExitCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || error.name !== 'SshError') return undefined
+  const reason = field(error, 'reason', isText)
+  return reason === 'unsupported_ssh_config' || reason === 'bad_ssh_key' ? EXIT_CONFIG : 2
 }
 
 function field<T>(error: unknown, name: string, is: (value: unknown) => value is T): T | undefined {

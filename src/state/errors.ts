@@ -25,7 +25,7 @@ export class StateLocked extends StateError {
     super(
       `the state folder ${dir} is in use by ${who}${since === null ? '' : ` since ${since}`}`,
       'one worker owns the state of an estate: stop that one first, or give this one a state folder of its own (NIGHTSHIFT_STATE)',
-      75,
+      78,
     )
   }
 }

@@ -62,7 +62,7 @@ export function readEstateMark(dir: string): string | undefined {
 
 /** A folder with other people's files in it was named by mistake; an empty one, or one where a first start was killed, is fine. */
 function refuseForeignFiles(dir: string): void {
-  const ours: readonly string[] = [STATE_NAMES.lock, `${STATE_NAMES.lock}-journal`, STATE_NAMES.holder, 'lost+found']
+  const ours: readonly string[] = [STATE_NAMES.lock, `${STATE_NAMES.lock}-journal`, STATE_NAMES.holder, STATE_NAMES.pendingReceipts, 'lost+found']
   const foreign = readdirSync(dir).filter((name) => !ours.includes(name) && !name.startsWith(`${STATE_NAMES.estate}.`))
   if (foreign.length === 0) return
   throw new StateUnusable(

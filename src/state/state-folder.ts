@@ -209,10 +209,7 @@ export class StateFolder {
     readonly settings: ReceiptSettings
     readonly version: string
   }): Promise<Head | null> {
-    for (const pending of readPending(join(this.dir, STATE_NAMES.pendingReceipts), this.notices)) {
-      await this.appendReceipt(pending.body, pass.settings)
-      removePending(pending)
-    }
+    await this.appendPending(pass.settings)
     const last = this.chain().last('monitor')
     const previous = lastMonitorReceipt(last)
     const isRepeated = last?.run.workflowId === pass.status.workflowId && last.run.runId === pass.status.runId
@@ -222,6 +219,14 @@ export class StateFolder {
     const body = monitorReceipt({ status, observationsDigest, why, previousVerdict: previous?.verdict ?? null, version })
     const { number, sha256 } = await this.appendReceipt(body, pass.settings)
     return { number, sha256 }
+  }
+
+  /** Takes up the receipts that other commands left for the owner. @throws as `appendReceipt` */
+  async appendPending(settings: ReceiptSettings): Promise<void> {
+    for (const pending of readPending(join(this.dir, STATE_NAMES.pendingReceipts), this.notices)) {
+      await this.appendReceipt(pending.body, settings)
+      removePending(pending)
+    }
   }
 
   /** Appends one receipt, or finds the one that this run has. @throws ConfigError, StateWriteFailed, StateUnusable */
