@@ -1,5 +1,5 @@
 /** How every command is declared: `--config`, `--json`, examples in the help, usage errors with exit code 64. */
-import { Command, type CommanderError, InvalidArgumentError } from 'commander'
+import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from './usage-error.js'
 
 export interface CommonOptions {
@@ -27,7 +27,7 @@ export function withCommonOptions(command: Command, examples: readonly (readonly
   const longest = Math.max(...examples.map(([line]) => line.length))
   const text = examples.map(([line, what]) => `  $ ${line.padEnd(longest)}  # ${what}`).join('\n')
   return command
-    .option('--config <dir>', 'configuration folder (default: NIGHTSHIFT_CONFIG, else runbooks)', defaultConfigDir())
+    .addOption(new Option('--config <dir>', 'configuration folder').default(defaultConfigDir(), 'NIGHTSHIFT_CONFIG, else runbooks'))
     .option('--json', 'print one JSON document and nothing else', false)
     .addHelpText('after', `\nExamples:\n${text}`)
 }
@@ -42,7 +42,7 @@ export function asUsageError(error: CommanderError, command: string): UsageError
     .join(' ')
     .trim()
     .replace(/^\(|\)$/g, '')
-  return new UsageError(first, `${suggestion === '' ? '' : `${suggestion} `}(${command} --help shows how it is used)`)
+  return new UsageError(first, `${suggestion === '' ? '' : `${suggestion} `}${command} --help shows how it is used`)
 }
 
 /** A whole number within bounds, for options. */

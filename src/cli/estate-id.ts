@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../domain/config-error.js'
 import { ESTATE_ID } from '../domain/ids.js'
+import { plainCause } from './plain-cause.js'
 
 /** A top-level `id:` as people write it: alone on its line, perhaps quoted, perhaps followed by a comment. */
 const PLAIN_ID = /^id:[ \t]+(?:"([^"\n]*)"|'([^'\n]*)'|([^\s#"'&*!|>[{][^\n#]*?))[ \t]*(?:#[^\n]*)?\r?$/gm
@@ -18,7 +19,7 @@ export async function estateIdOf(configDir: string): Promise<string> {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new ConfigError(
-      `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `${path} cannot be read: ${plainCause(error).replace(`${path}: `, '')}`,
       'name the configuration folder with --config DIR, or the state folder with NIGHTSHIFT_STATE',
       { cause: error },
     )

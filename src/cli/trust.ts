@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { closest } from 'fastest-levenshtein'
+import { closest, distance } from 'fastest-levenshtein'
 import { ConfigError } from '../domain/config-error.js'
 import type { RunbookSet } from '../domain/estate.js'
 import { inert } from '../domain/render/inert.js'
@@ -80,7 +80,8 @@ function aliasOf(runbooks: RunbookSet, name: string): string {
   const host = hosts.find((each) => each.name === name) ?? hosts.find((each) => each.sshAlias === name)
   if (host !== undefined) return host.sshAlias
   const names = hosts.map((each) => each.name)
-  throw new UsageError(`estate.yaml has no host ${JSON.stringify(name)}`, `did you mean ${closest(name, names)}? known: ${names.join(', ')}`)
+  const near = names.find((each) => each === closest(name, names) && distance(name, each) <= 2)
+  throw new UsageError(`estate.yaml has no host ${JSON.stringify(name)}`, `${near === undefined ? '' : `did you mean ${near}? `}known: ${names.join(', ')}`)
 }
 
 async function confirmedByPerson(options: TrustOptions, scan: HostKeyScan, terminal: TrustTerminal): Promise<readonly string[] | 'known' | 'refused'> {

@@ -2,6 +2,7 @@
 import { inert } from '../../domain/render/inert.js'
 import { wrap } from '../../domain/render/wrap.js'
 import { EXIT_CODE_BY_SEVERITY, worstSeverity } from '../../domain/status.js'
+import { plainCause } from '../plain-cause.js'
 
 export type CheckResult = 'ok' | 'warn' | 'fail' | 'unknown'
 
@@ -25,7 +26,7 @@ export const unknown = (area: string, name: string, message: string, next: strin
 /** The check of a step that threw: its words, and its own advice when it has one. */
 export function failedWith(area: string, name: string, error: unknown, advice: string): Check {
   const next = typeof error === 'object' && error !== null && 'next' in error && typeof error.next === 'string' ? error.next : advice
-  return fail(area, name, error instanceof Error ? error.message : String(error), next)
+  return fail(area, name, plainCause(error), next)
 }
 
 /** 0 all well, 1 warnings, 2 something fails, 3 something could not be looked at (worst wins, as in the verdict of a pass). */

@@ -4,6 +4,7 @@ import type { RunbookSet } from '../../domain/estate.js'
 import { duration } from '../../domain/render/quantities.js'
 import { loadRunbooks, RunbookErrors } from '../../runbooks/index.js'
 import { loadSshConfig, resolveHost } from '../../ssh/index.js'
+import { plainCause } from '../plain-cause.js'
 import { type Check, fail, failedWith, ok, warn } from './check.js'
 
 const AREA = 'files'
@@ -70,6 +71,6 @@ function readable(path: string, name: string): Check {
       name === 'known_hosts'
         ? 'nightshift trust HOST records host keys there'
         : 'make it: a Host block with HostName, User and IdentityFile for each host of estate.yaml'
-    return fail(AREA, name, error instanceof Error ? error.message : String(error), next)
+    return fail(AREA, name, plainCause(error), next)
   }
 }

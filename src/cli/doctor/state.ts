@@ -118,7 +118,12 @@ async function checkSigningKey(path: string): Promise<Check> {
       ? ok('secrets', 'receipt key', `${path} signs, and its public half verifies`)
       : fail('secrets', 'receipt key', `${path} and ${path}.pub: ${verdict.why}`, `ssh-keygen -y -f ${path} > ${path}.pub`)
   } catch (error) {
-    return failedWith('secrets', 'receipt key', error, `make one: ssh-keygen -t ed25519 -N '' -C nightshift-receipts -f ${path}`)
+    return failedWith(
+      'secrets',
+      'receipt key',
+      error,
+      `make one: mkdir -p -m 700 ${dirname(path)} && ssh-keygen -t ed25519 -N '' -C nightshift-receipts -f ${path}`,
+    )
   }
 }
 

@@ -62,7 +62,7 @@ export function readTrustedKeys(keyPath: string): TrustedKey[] {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new ConfigError(
-      `the public half of the receipt key, ${path}, cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `the public half of the receipt key, ${path}, ${errorCode(error) === 'ENOENT' ? 'is not there' : `cannot be read: ${error instanceof Error ? error.message : String(error)}`}`,
       `make a key (ssh-keygen -t ed25519 -N '' -C nightshift-receipts -f ${keyPath}), or take it from the private one: ssh-keygen -y -f ${keyPath} > ${path}`,
       { cause: error },
     )
