@@ -1,0 +1,126 @@
+package LabPVE::Api;
+# The API tree that `pvesh` walks: which path has which methods, and in which module they are.
+# A path that Proxmox does not have answers as Proxmox does; one that it has and the lab has not fails under the lab's own name.
+use v5.36;
+use LabPVE::Env;
+use LabPVE::Error;
+
+# [path, module, prefix of the function]. {x} is one part of the path, {x*} the rest of it. Functions: PREFIX_get, _create, _set, _delete; they return the method.
+my @ROUTES = (
+  ['', 'Cluster', 'root'],
+  ['version', 'Cluster', 'version'],
+  ['cluster', 'Cluster', 'cluster'],
+  ['cluster/status', 'Cluster', 'status'],
+  ['cluster/resources', 'Cluster', 'resources'],
+  ['cluster/nextid', 'Cluster', 'nextid'],
+  ['cluster/options', 'Cluster', 'options'],
+  ['cluster/tasks', 'Tasks', 'cluster'],
+  ['cluster/jobs', 'Cluster', 'jobs'],
+  ['cluster/jobs/schedule-analyze', 'Cluster', 'schedule_analyze'],
+  ['cluster/backup', 'Backup', 'jobs'],
+  ['cluster/backup/{id}', 'Backup', 'job'],
+  ['cluster/backup/{id}/included_volumes', 'Coverage', 'included_volumes'],
+  ['cluster/backup-info', 'Coverage', 'index'],
+  ['cluster/backup-info/not-backed-up', 'Coverage', 'not_backed_up'],
+  ['storage', 'StorageConfig', 'list'],
+  ['storage/{storage}', 'StorageConfig', 'one'],
+  ['access', 'Cluster', 'access'],
+  ['access/users', 'Cluster', 'users'],
+  ['access/users/{userid}', 'Cluster', 'user'],
+  ['pools', 'Cluster', 'pools'],
+  ['pools/{poolid}', 'Cluster', 'pool'],
+  ['nodes', 'Cluster', 'nodes'],
+  ['nodes/{node}', 'Cluster', 'node'],
+  ['nodes/{node}/status', 'Cluster', 'node_status'],
+  ['nodes/{node}/version', 'Cluster', 'version'],
+  ['nodes/{node}/time', 'Cluster', 'node_time'],
+  ['nodes/{node}/tasks', 'Tasks', 'list'],
+  ['nodes/{node}/tasks/{upid}', 'Tasks', 'one'],
+  ['nodes/{node}/tasks/{upid}/log', 'Tasks', 'log'],
+  ['nodes/{node}/tasks/{upid}/status', 'Tasks', 'status'],
+  ['nodes/{node}/vzdump', 'VZDump', 'run'],
+  ['nodes/{node}/vzdump/defaults', 'VZDump', 'defaults'],
+  ['nodes/{node}/vzdump/extractconfig', 'VZDump', 'extractconfig'],
+  ['nodes/{node}/storage', 'StorageStatus', 'list'],
+  ['nodes/{node}/storage/{storage}', 'StorageStatus', 'one'],
+  ['nodes/{node}/storage/{storage}/status', 'StorageStatus', 'status'],
+  ['nodes/{node}/storage/{storage}/prunebackups', 'StorageContent', 'prune'],
+  ['nodes/{node}/storage/{storage}/content', 'StorageContent', 'list'],
+  ['nodes/{node}/storage/{storage}/content/{volume*}', 'StorageContent', 'volume'],
+  ['nodes/{node}/qemu', 'Qemu', 'list'],
+  ['nodes/{node}/qemu/{vmid}', 'Qemu', 'one'],
+  ['nodes/{node}/qemu/{vmid}/config', 'Qemu', 'config'],
+  ['nodes/{node}/qemu/{vmid}/pending', 'Qemu', 'pending'],
+  ['nodes/{node}/qemu/{vmid}/status', 'Qemu', 'status_index'],
+  ['nodes/{node}/qemu/{vmid}/status/current', 'Qemu', 'current'],
+  ['nodes/{node}/qemu/{vmid}/status/start', 'Qemu', 'start'],
+  ['nodes/{node}/qemu/{vmid}/status/stop', 'Qemu', 'stop'],
+  ['nodes/{node}/qemu/{vmid}/status/shutdown', 'Qemu', 'shutdown'],
+  ['nodes/{node}/qemu/{vmid}/agent', 'Agent', 'index'],
+  ['nodes/{node}/qemu/{vmid}/agent/{command}', 'Agent', 'command'],
+  ['nodes/{node}/lxc', 'Lxc', 'list'],
+  ['nodes/{node}/lxc/{vmid}', 'Lxc', 'one'],
+  ['nodes/{node}/lxc/{vmid}/config', 'Lxc', 'config'],
+  ['nodes/{node}/lxc/{vmid}/pending', 'Lxc', 'pending'],
+  ['nodes/{node}/lxc/{vmid}/status', 'Lxc', 'status_index'],
+  ['nodes/{node}/lxc/{vmid}/status/current', 'Lxc', 'current'],
+  ['nodes/{node}/lxc/{vmid}/status/start', 'Lxc', 'start'],
+  ['nodes/{node}/lxc/{vmid}/status/stop', 'Lxc', 'stop'],
+  ['nodes/{node}/lxc/{vmid}/status/shutdown', 'Lxc', 'shutdown'],
+);
+
+# Parts of the tree that Proxmox has and the lab has not.
+my @ABSENT = (
+  qr{^cluster/(?:acme|ceph|config|firewall|ha|log|mapping|metrics|replication|sdn|qemu|bulk-action)(?:/|$)},
+  qr{^cluster/jobs/realm-sync}, qr{^cluster/notifications(?:/|$)},
+  qr{^access/(?:acl|domains|groups|openid|password|permissions|roles|tfa|ticket|vncticket)(?:/|$)}, qr{^access/users/[^/]+/.},
+  qr{^nodes/[^/]+/(?:aplinfo|apt|capabilities|ceph|certificates|config|disks|dns|execute|firewall|hardware|hosts|journal|migrateall|netstat|network|query-url-metadata|replication|report|rrd|rrddata|scan|sdn|services|spiceshell|startall|stopall|suspendall|subscription|syslog|termproxy|vncshell|vncwebsocket|wakeonlan|query-oci-repo-tags)(?:/|$)},
+  qr{^nodes/[^/]+/storage/[^/]+/(?:download-url|file-restore|import-metadata|rrd|rrddata|upload|oci-registry-pull|identity)(?:/|$)},
+  qr{^nodes/[^/]+/(?:qemu|lxc)/[^/]+/(?:clone|feature|firewall|interfaces|migrate|monitor|move_disk|move_volume|mtunnel|mtunnelwebsocket|remote_migrate|resize|rrd|rrddata|sendkey|snapshot|spiceproxy|template|termproxy|unlink|vncproxy|vncwebsocket|cloudinit|dbus-vmstate)(?:/|$)},
+  qr{^nodes/[^/]+/(?:qemu|lxc)/[^/]+/status/(?:reboot|reset|resume|suspend)$},
+);
+
+my %VERB = (get => 'get', set => 'set', create => 'create', delete => 'delete');
+
+my @compiled;
+sub compiled {
+  return @compiled if @compiled;
+  for my $r (@ROUTES) {
+    my @names = $r->[0] =~ /\{(\w+)\*?\}/g;
+    my $re = quotemeta($r->[0]) =~ s/\\\{(\w+)\\\*\\\}/(.+)/gr =~ s/\\\{(\w+)\\\}/([^\/]+)/gr;
+    push @compiled, [qr{^$re$}, $r, \@names];
+  }
+  return @compiled;
+}
+
+# (method, path parameters) for a verb and a path, or nothing.
+sub find ($verb, $path) {
+  $path =~ s{/+}{/}g;
+  $path =~ s{^/|/$}{}g;
+  for my $c (compiled()) {
+    my ($re, $r, $names) = @$c;
+    my @m = $path =~ $re or next;
+    my $file = "LabPVE/Api/$r->[1].pm";
+    require $file;
+    my $code = "LabPVE::Api::$r->[1]"->can("$r->[2]_$VERB{$verb}") or next;
+    my %uri;
+    @uri{@$names} = @m if @$names;
+    my $method = $code->(\%uri) or next;
+    return ($method, \%uri);
+  }
+  return;
+}
+
+sub exists_in_proxmox ($path) {
+  $path =~ s{/+}{/}g;
+  $path =~ s{^/|/$}{}g;
+  return scalar grep { $path =~ $_ } @ABSENT;
+}
+
+# Calls for another node go there; a lab host knows no other node's address.
+sub check_node ($uri) {
+  my $node = $uri->{node} // return;
+  return if $node eq 'localhost' || $node eq LabPVE::Env::node();
+  die "hostname lookup '$node' failed - failed to get address info for: $node: Name or service not known\n";
+}
+1;
