@@ -5,7 +5,7 @@
 import type { ClientChannel } from 'ssh2'
 import type { Connection } from './connection.js'
 import { SshError, type SshErrorDetails, SudoDeniedError } from './errors.js'
-import { type DeadlineKeeper, MarkedStream, newRunMark, renderKillCommand, renderRunCommand } from './remote-command.js'
+import { type DeadlineKeeper, MarkedStream, newRunMark, RUN_SCRIPT_START, renderKillCommand, renderRunCommand } from './remote-command.js'
 
 export interface RunRequest {
   /** Program and arguments; the program is looked up in PATH (sbin included). */
@@ -265,7 +265,7 @@ class CommandRun {
   /** The marker never came: the login shell or sudo ended before the command. */
   #notBegun(code: number | null | undefined, signal: string | undefined): SshError {
     const said = Buffer.concat([this.#stdoutCut.noiseTail, this.#stderrCut.noiseTail])
-    const tail = this.#tailText(said)
+    const tail = this.#tailText(withoutCommand(said))
     const { user, alias } = this.connection.host
     const sudoSaid = this.#sudo ? /\bsudo: .*$/m.exec(said.toString('latin1'))?.[0] : undefined
     if (sudoSaid !== undefined) {
@@ -393,6 +393,12 @@ function sendCommand(connection: Connection, command: string, refused?: () => vo
   } catch {
     // The connection is gone: its close event settles the run.
   }
+}
+
+/** A shell that complains may quote the whole command, arguments and all: that part is left out. */
+function withoutCommand(said: Buffer): Buffer {
+  const at = said.indexOf(RUN_SCRIPT_START)
+  return at < 0 ? said : Buffer.concat([said.subarray(0, at), Buffer.from('… (the command)')])
 }
 
 function remoteBound(limitMs: number): string {

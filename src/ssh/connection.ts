@@ -200,6 +200,7 @@ export function connect(o: ConnectOptions): Promise<Connection> {
       timer = setTimeout(() => fail(Object.assign(new Error('timeout'), { code: 'PHASE_TIMEOUT' })), o.phaseTimeoutMs)
     }
     enter(phase)
+    if (o.signal?.aborted) return abort()
     o.signal?.addEventListener('abort', abort)
     socket.setNoDelay(true)
     socket.on('error', () => undefined)

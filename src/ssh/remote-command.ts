@@ -46,9 +46,12 @@ export function quoteArgv(argv: readonly string[]): string {
 
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
+/** The first words of the script: where they stand in a text, a shell has quoted our command. */
+export const RUN_SCRIPT_START = 'set +vx'
+
 /** No newline in here: csh cannot quote one. Arguments: the two halves, the limit in seconds, the keeper if known, the command. */
 const RUN_SCRIPT = [
-  'set +vx',
+  RUN_SCRIPT_START,
   'a=$1 b=$2 n=$3 k=$4',
   'shift 4',
   `PATH=$PATH:${USUAL_PATH}`,
@@ -92,10 +95,15 @@ function inShell(script: string, argv: readonly string[], sudo: boolean): string
   return `exec ${quoteArgv(sudo ? ['/bin/sh', '-c', `PATH=$PATH:${USUAL_PATH}; export PATH; LC_ALL=C exec sudo -n -- "$@"`, 'sh', ...words] : words)}`
 }
 
-/** The line for sshd that runs `argv` for at most `limitMs` milliseconds. `keeper` is given when an earlier run on the host told it. */
+/** Linux takes no single argument of 128 KiB or more (MAX_ARG_STRLEN), and the login shell gets all in one. */
+const MAX_COMMAND_BYTES = 120_000
+
+/** The line for sshd that runs `argv` for at most `limitMs` milliseconds. `keeper` is given when an earlier run on the host told it. Throws RangeError when it is too long. */
 export function renderRunCommand(argv: readonly string[], o: { mark: RunMark; limitMs: number; sudo: boolean; keeper?: DeadlineKeeper }): string {
   const seconds = (Math.max(100, o.limitMs) / 1000).toFixed(1)
-  return inShell(RUN_SCRIPT, [o.mark.left, o.mark.right, seconds, o.keeper ?? 'ask', ...argv], o.sudo)
+  const command = inShell(RUN_SCRIPT, [o.mark.left, o.mark.right, seconds, o.keeper ?? 'ask', ...argv], o.sudo)
+  if (Buffer.byteLength(command) > MAX_COMMAND_BYTES) throw new RangeError('the arguments of the command are too long for one command line: send data by stdin')
+  return command
 }
 
 /** The line for sshd that ends the run with this mark; it exits 0 when nothing of the run is left. */

@@ -116,7 +116,9 @@ export async function startSshd(options: TestSshdOptions = {}): Promise<TestSshd
   }
   const start = async (): Promise<ChildProcess> => {
     const inNetns = options.netns === undefined ? [] : ['ip', 'netns', 'exec', options.netns]
+    // `setpriv --pdeathsig`: the namespace ends also when the test program is killed.
     const [program = '', ...args] = [
+      ...['setpriv', '--pdeathsig', 'KILL'],
       ...inNetns,
       'unshare',
       '--mount',

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type SshError, SshPool } from '../../../src/ssh/index.js'
 import { blockFor, failureOf, poolFor, script } from '../../support/ssh-pool.js'
 import { freePort, startSshd, type TestSshd } from '../../support/sshd.js'
@@ -236,9 +236,9 @@ it('a line for a certificate authority is refused, not passed over', async () =>
 
 it('sshd that has no session to give says so', async () => {
   const closed = await startSshd({ sshdConfig: ['MaxSessions 0'] })
+  onTestFinished(() => closed.stop())
   const pool = poolFor(closed, ['root'])
   const error = await failureOf(pool.run('root', script('true')))
   expect(error.message).toContain('sshd opens no session')
   await pool.close()
-  await closed.stop()
 })

@@ -215,6 +215,17 @@ it('a run that is cancelled before it begins never begins', async () => {
 })
 
 describe('a connection that is lost while a command runs', () => {
+  it.each([
+    ['root', false],
+    ['ops', true],
+  ])('leaves nothing running on the host beyond the deadline of the command (%s)', async (user, sudo) => {
+    const run = failureOf(pool.run(user, script("trap '' TERM; sleep 9842 & while :; do sleep 0.2; done", { sudo, deadlineMs: 2000 })))
+    await until('the program runs', () => processes('sleep 9842') !== '')
+    sshd.exec(['pkill', '-KILL', '-f', 'sshd: .*@notty'])
+    expect((await run).reason).toBe('connection_lost')
+    await until('the host ended it', () => processes('sleep 9842') === '')
+  })
+
   it('is `connection_lost`, never a success, and the next run connects anew', async () => {
     const run = failureOf(pool.run('root', script('echo half; sleep 9841', { okExitCodes: 'any', deadlineMs: 30_000 })))
     await until('the program runs', () => processes('sleep 9841') !== '')

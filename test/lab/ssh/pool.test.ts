@@ -1,5 +1,5 @@
 /** One connection a host: shared, bounded, closed when idle, opened again after a loss. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { failureOf, poolFor, script, until } from '../../support/ssh-pool.js'
 import { startSshd, type TestSshd } from '../../support/sshd.js'
 
@@ -38,16 +38,17 @@ describe('a pool', () => {
 
   it('gets along with a server that allows fewer sessions than we would use', async () => {
     const narrow = await startSshd({ sshdConfig: ['MaxSessions 2'] })
+    onTestFinished(() => narrow.stop())
     const pool = poolFor(narrow, ['root'])
     const results = await Promise.all(Array.from({ length: 20 }, (_, index) => pool.run('root', script(`sleep 0.02; echo ${index}`))))
     expect(results.map((result) => result.stdoutText)).toEqual(Array.from({ length: 20 }, (_, index) => `${index}\n`))
     expect(logins(narrow)).toBe(1)
     await pool.close()
-    await narrow.stop()
   })
 
   it('stops a command at its deadline also where the server allows one session', async () => {
     const single = await startSshd({ sshdConfig: ['MaxSessions 1'] })
+    onTestFinished(() => single.stop())
     const pool = poolFor(single, ['root'])
     const cancel = new AbortController()
     const run = failureOf(pool.run('root', script('exec sleep 9771', { deadlineMs: 60_000, signal: cancel.signal })))
@@ -56,7 +57,6 @@ describe('a pool', () => {
     expect((await run).reason).toBe('cancelled')
     expect(single.exec(['pgrep', '-f', 'sleep 9771'], { ok: false })).toBe('')
     await pool.close()
-    await single.stop()
   })
 
   it('ends a run that waits for a channel until its deadline, and goes on', async () => {
@@ -80,13 +80,13 @@ describe('a pool', () => {
 
   it('connects anew after sshd was restarted', async () => {
     const restarted = await startSshd()
+    onTestFinished(() => restarted.stop())
     const pool = poolFor(restarted, ['root'])
     await pool.run('root', script('true'))
     await restarted.restart()
     const result = await pool.run('root', script('echo again'))
     expect([result.stdoutText, result.reusedConnection]).toEqual(['again\n', false])
     await pool.close()
-    await restarted.stop()
   })
 
   it('opens one connection when many commands come at once to a closed one, and tells all of them why it fails', async () => {

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { recordHostKey, type SshError, SshPool, scanHostKeys } from '../../../src/ssh/index.js'
 import { blockFor, failureOf, script } from '../../support/ssh-pool.js'
 import { startSshd, type TestSshd } from '../../support/sshd.js'
@@ -47,9 +47,9 @@ describe('a scan', () => {
 
   it('shows only the keys that the host has', async () => {
     const one = await startSshd({ sshdConfig: ['HostKeyAlgorithms ssh-ed25519'] })
+    onTestFinished(() => one.stop())
     const found = await scanHostKeys('target', { configPath: one.sshConfig({ target: blockFor(one, 'root') }), knownHostsPaths: [join(one.folder, 'absent')] })
     expect(found.keys.map((key) => key.type)).toEqual(['ssh-ed25519'])
-    await one.stop()
   })
 
   it('says what is recorded: the same, another, a revoked one', async () => {
