@@ -1,0 +1,78 @@
+/**
+ * A lab's configuration folder: what a real estate would have. The repository's runbooks are copied and only the references that differ are changed
+ * (the estate's id; the addresses are in ssh_config, which the runbooks do not know). The product cannot tell a lab from a real estate.
+ */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { parseDocument } from 'yaml'
+import { packageRoot } from '../src/temporal/package-root.js'
+import { ensureKeyPair } from './keys.js'
+import type { Lab } from './lab.js'
+import { labPaths } from './names.js'
+import { knownHostsLines } from './trust.js'
+
+/** The key by which nightshift logs in to every host of the lab. */
+export function clientKeyPath(labName: string): string {
+  return join(labPaths(labName).config, 'keys', 'client_ed25519')
+}
+
+/** Keys, kept when they are there. */
+export async function ensureConfigKeys(labName: string): Promise<void> {
+  const keys = join(labPaths(labName).config, 'keys')
+  mkdirSync(keys, { recursive: true, mode: 0o700 })
+  await ensureKeyPair(clientKeyPath(labName), 'ed25519', `nightshift@${labName}`)
+  await ensureKeyPair(join(keys, 'receipt_ed25519'), 'ed25519', `nightshift-receipt@${labName}`)
+}
+
+/** Writes the folder whole: fresh runbooks, ssh_config, known_hosts. Hosts must be prepared (their keys are read). */
+export async function writeConfig(lab: Lab): Promise<void> {
+  await ensureConfigKeys(lab.name)
+  copyRunbooks(lab)
+  writeReachability(lab)
+}
+
+/** Only how the hosts are reached: what the operator has changed in the runbooks stays. */
+export function writeReachability(lab: Lab): void {
+  const { config } = lab.paths
+  writeFileAtomic.sync(join(config, 'ssh_config'), sshConfig(lab), { mode: 0o600 })
+  writeFileAtomic.sync(join(config, 'known_hosts'), `${[...lab.hosts.values()].flatMap(knownHostsLines).join('\n')}\n`, { mode: 0o600 })
+}
+
+export function hasRunbooks(lab: Lab): boolean {
+  return existsSync(join(lab.paths.config, 'estate.yaml'))
+}
+
+function copyRunbooks(lab: Lab): void {
+  const source = join(packageRoot(), 'runbooks')
+  const { config } = lab.paths
+  for (const name of readdirSync(config)) if (/\.ya?ml$/.test(name)) rmSync(join(config, name))
+  for (const entry of readdirSync(source, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile() || !/\.ya?ml$/.test(entry.name)) continue
+    const below = entry.parentPath.slice(source.length)
+    mkdirSync(join(config, below), { recursive: true })
+    copyFileSync(join(entry.parentPath, entry.name), join(config, below, entry.name))
+  }
+  const path = join(config, 'estate.yaml')
+  const estate = parseDocument(readFileSync(path, 'utf8'), { keepSourceTokens: true })
+  estate.set('id', lab.name)
+  const schema = join(packageRoot(), 'schemas')
+  writeFileSync(path, String(estate).replace('$schema=../schemas/', `$schema=${schema}/`))
+}
+
+function sshConfig(lab: Lab): string {
+  const lines = [`# nightshift lab "${lab.name}": these are not real hosts. Written by the lab program at each \`up\`.`]
+  for (const host of lab.hosts.values()) {
+    lines.push(
+      '',
+      `Host ${host.name}`,
+      `  HostName ${host.address}`,
+      `  User ${host.sshUser.name}`,
+      '  Port 22',
+      `  IdentityFile ${clientKeyPath(lab.name)}`,
+      '  IdentitiesOnly yes',
+      `  UserKnownHostsFile ${join(lab.paths.config, 'known_hosts')}`,
+    )
+  }
+  return `${lines.join('\n')}\n`
+}
