@@ -311,9 +311,11 @@ export function causeOf(lines: readonly string[], vmid: number): string {
   const verdict = lines.find((line) => line.includes(`Backup of VM ${vmid} failed - `))
   const telling = lines.find((line) => TELLING_CAUSE.test(line) && !line.includes('Backup of VM'))
   const text = verdict ? logText(verdict).replace(`Backup of VM ${vmid} failed - `, '') : ''
-  if (!telling || TELLING_CAUSE.test(text)) return text || (telling ? logText(telling) : 'no reason was logged')
-  return `${logText(telling)}${text ? ` (${text})` : ''}`
+  if (!telling || TELLING_CAUSE.test(text)) return shorten(text || (telling ? logText(telling) : 'no reason was logged'), 240)
+  return `${shorten(logText(telling), 200)}${text ? ` (${shorten(text, 100)})` : ''}`
 }
+
+const shorten = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text)
 
 /** A log line without its time and level. */
 export function logText(line: string): string {

@@ -8,7 +8,7 @@ import { GRACE_SECONDS } from './lateness.js'
 import type { HostView, Pass } from './pass.js'
 import { isoOf } from './pass.js'
 import type { JobView, ProxmoxView } from './proxmox.js'
-import { coveringJobs } from './proxmox.js'
+import { coveringJobs, failedBeforeAnyGuest } from './proxmox.js'
 import { onHost } from './report.js'
 import { ageInWords, limitInWords, sizeInWords, timeInWords } from './words.js'
 
@@ -24,6 +24,8 @@ export interface Freshness {
   readonly ageSeconds: number | null
   readonly dueAt: Instant | null
   readonly lastGood: TargetStatus['lastGood']
+  /** The job's finding tells this cause already. */
+  readonly told?: boolean
   /** The newest artifact that counts, for memory. */
   readonly good: Artifact | null
 }
@@ -61,7 +63,7 @@ export function judgeFreshness(question: FreshnessQuestion): Freshness {
   return { ...base, ...verdictOf(question, jobs, newest, good) }
 }
 
-type Words = Pick<Freshness, 'state' | 'reason' | 'message' | 'next'>
+type Words = Pick<Freshness, 'state' | 'reason' | 'message' | 'next' | 'told'>
 
 const ageOf = (view: HostView, artifact: Artifact): number => Math.max(0, view.clockSeconds - artifact.mtimeSeconds)
 
@@ -97,8 +99,8 @@ function verdictOf(question: FreshnessQuestion, jobs: readonly JobView[], newest
       next: `run that backup again, then remove ${question.basePath}/${half.name}${unlock}`,
     }
   }
-  const failure = failureOf(question, newest)
-  if (failure) return { state: 'FAILED', reason: 'job_failed', message: `${failure.text}; ${lastGood}`, next: failure.next }
+  const failure = failureOf(question, jobs, newest)
+  if (failure) return { state: 'FAILED', reason: 'job_failed', message: `${failure.text}; ${lastGood}`, next: failure.next, told: failure.told }
   if (!newest) return nothingThere(question, jobs)
   if (newest.problem) {
     return {
@@ -112,7 +114,7 @@ function verdictOf(question: FreshnessQuestion, jobs: readonly JobView[], newest
 }
 
 /** The last attempt failed, and nothing newer is there. */
-function failureOf(question: FreshnessQuestion, newest: Artifact | null): { text: string; next: string } | null {
+function failureOf(question: FreshnessQuestion, jobs: readonly JobView[], newest: Artifact | null): { text: string; next: string; told?: boolean } | null {
   const { set, guest, view } = question
   const attempt = guest?.own.latestAttempt(guest.vmid) ?? null
   const done = newest?.startedSeconds ?? 0
@@ -130,6 +132,14 @@ function failureOf(question: FreshnessQuestion, newest: Artifact | null): { text
     return {
       text: `the backup of ${set.failedRun.vmid} at ${timeInWords(set.failedRun.startedSeconds, view.zone)} failed: ${set.failedRun.text}`,
       next: `read its log in ${question.basePath}`,
+    }
+  }
+  const whole = jobs.find((job) => failedBeforeAnyGuest(job.lastTask) && (job.lastTask?.startSeconds ?? 0) > done)
+  if (whole?.lastTask) {
+    return {
+      text: `the run of job ${whole.seen.id} at ${timeInWords(whole.lastTask.startSeconds, zone)} failed before any guest: ${whole.lastTask.status}`,
+      next: `see job ${whole.seen.id}`,
+      told: true,
     }
   }
   if (guest && attempt?.outcome === 'finished' && attempt.archivePath !== null && missingOnDisk(question, attempt.archivePath, attempt.startSeconds)) {

@@ -10,6 +10,7 @@ import type { GuestView, ProxmoxView, ProxmoxViews } from './proxmox.js'
 import { coveringJobs, uncoveredBecause } from './proxmox.js'
 import type { Verdict } from './report.js'
 import { onHost, report } from './report.js'
+import { isMounted, storageOfPath } from './storages.js'
 import type { JudgedTarget } from './targets.js'
 import { conditionOf, firstDueOf } from './targets.js'
 import { waiverState } from './waivers.js'
@@ -156,10 +157,11 @@ function freshnessVerdict(pass: Pass, own: ProxmoxView, guest: GuestView, target
     message: freshness.message,
     next: freshness.next,
   }
-  report(pass, guestSubject(own.view, guest.seen.vmid), conditionOf(freshness.state, freshness.reason), {
-    ...verdict,
-    message: `guest ${guest.seen.vmid} (${guest.seen.name}): ${verdict.message}`,
-  })
+  if (!freshness.told)
+    report(pass, guestSubject(own.view, guest.seen.vmid), conditionOf(freshness.state, freshness.reason), {
+      ...verdict,
+      message: `guest ${guest.seen.vmid} (${guest.seen.name}): ${verdict.message}`,
+    })
   return { state: freshness.state, ...verdict }
 }
 
@@ -171,6 +173,8 @@ function archivesOf(pass: Pass, own: ProxmoxView, guest: GuestView, limitSeconds
   let best: Freshness | null = null
   for (const { basePath, vzdump, reading } of own.view.seen?.directories ?? []) {
     if (!vzdump || !reading.ok || reading.value.state !== 'present') continue
+    const storage = storageOfPath(own, basePath)
+    if (storage && !isMounted(own, storage)) continue
     const set = examine(reading.value, {
       basePath,
       glob,

@@ -77,23 +77,23 @@ function judgeProxmox(pass: Pass, view: HostView, own: ProxmoxView): Verdict[] {
   if (own.disbelief !== null) {
     const verdict: Verdict = {
       reason: 'node_name_mismatch',
-      severity: 'critical',
+      severity: 'unknown',
       message: `${name}: ${own.disbelief}. An empty list of guests is not believed`,
       next: `compare ${onHost(sshAlias, 'hostname; ls /etc/pve/nodes')} with \`node:\` of ${name} in estate.yaml; put the host name (or estate.yaml) right`,
     }
-    report(pass, view.subject, 'config', verdict)
-    verdicts.push(verdict)
+    report(pass, view.subject, 'blind', verdict)
+    return [verdict]
   }
   const { seen } = own
   const unreadParts = (
     [
       ['backup jobs', seen.jobs],
-      ['guests', own.disbelief === null ? seen.guests : null],
+      ['guests', seen.guests],
       ['storages', seen.storages],
       ['storage configuration', seen.storageConfigs],
-      ['tasks', own.disbelief === null ? seen.tasks : null],
-    ] as readonly (readonly [string, Reading<unknown> | null])[]
-  ).flatMap(([what, reading]) => (reading && !reading.ok ? [{ what, why: reading.why }] : []))
+      ['tasks', seen.tasks],
+    ] as readonly (readonly [string, Reading<unknown>])[]
+  ).flatMap(([what, reading]) => (!reading.ok ? [{ what, why: reading.why }] : []))
   const first = unreadParts[0]
   if (first) {
     const verdict: Verdict = {

@@ -3,6 +3,7 @@ import type { JobStatus } from '../status.js'
 import type { HostView, Pass } from './pass.js'
 import { isoOf, severityOf, subjectOf } from './pass.js'
 import type { JobView, ProxmoxView, ProxmoxViews } from './proxmox.js'
+import { failedBeforeAnyGuest } from './proxmox.js'
 import type { Verdict } from './report.js'
 import { onHost, report } from './report.js'
 import { listInWords, timeInWords } from './words.js'
@@ -203,17 +204,17 @@ function failedRun(own: ProxmoxView, job: JobView): JobVerdict | null {
       silent: true,
     }
   }
-  if (failures.length > 0 || !task.logRead) return task.logRead ? null : wholeRunFailed(job, task.status, when, log)
-  return task.attempts.length === 0 ? wholeRunFailed(job, task.status, when, log) : null
+  if (failedBeforeAnyGuest(task)) return wholeRunFailed(job, `failed before any guest: ${task.status}`, when, log)
+  return task.logRead ? null : wholeRunFailed(job, `ended with "${task.status}"; its log could not be read`, when, log)
 }
 
-function wholeRunFailed(job: JobView, status: string, when: string, log: string): JobVerdict {
+function wholeRunFailed(job: JobView, what: string, when: string, log: string): JobVerdict {
   return {
     state: 'FAILED',
     reason: 'job_failed',
     severity: 'critical',
     condition: 'job-result',
-    message: `the run of ${job.seen.id} at ${when} failed before any guest: ${status}`,
+    message: `the run of ${job.seen.id} at ${when} ${what}`,
     next: log,
   }
 }

@@ -96,7 +96,8 @@ function lastDue(view: HostView, job: JobSeen, runs: readonly number[], remember
   if (repeatsWeekly(job.schedule)) {
     for (const run of runs) {
       const weeks = Math.max(1, Math.ceil((run - now) / (7 * 86_400)))
-      candidates.push(daysEarlier(run, 7 * weeks, view.zone))
+      const earlier = daysEarlier(run, 7 * weeks, view.zone)
+      if (earlier !== null) candidates.push(earlier)
     }
     const [first, second] = runs
     if (first !== undefined && second !== undefined && evenly(runs)) candidates.push(first - (second - first))

@@ -183,6 +183,11 @@ export function coveringJobs(proxmox: ProxmoxView, vmid: number): readonly JobVi
   return (proxmox.jobs ?? []).filter((job) => job.seen.enabled && job.broken === null && job.covers.has(vmid))
 }
 
+/** A run that ended badly before it came to any guest: then none of the job's guests was backed up. */
+export function failedBeforeAnyGuest(task: TaskView | null): boolean {
+  return task?.logRead === true && !task.running && task.attempts.length === 0 && task.status !== 'OK' && !task.status.startsWith('WARNINGS')
+}
+
 /** Why a guest that no job covers is not covered, in words. */
 export function uncoveredBecause(proxmox: ProxmoxView, vmid: number): string {
   const named = (proxmox.jobs ?? []).filter((job) => job.covers.has(vmid))

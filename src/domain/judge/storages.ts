@@ -118,7 +118,7 @@ function judgeStorage(pass: Pass, view: HostView, own: ProxmoxView | undefined, 
   if (free !== null && need !== null && need.bytes > free) {
     return fail('FAILED', 'space', {
       reason: 'no_room',
-      message: `storage ${id} on ${name} has ${sizeInWords(free)} free; the next run of ${need.job} needs about ${sizeInWords(need.bytes)}`,
+      message: `storage ${id} on ${name} has no room for the next run of ${need.job}: ${sizeInWords(free)} are free, about ${sizeInWords(need.bytes)} are needed`,
       next: `look at retention and at what may go: ${onHost(sshAlias, `pvesm prune-backups ${id} --dry-run 1`)}`,
     })
   }

@@ -256,7 +256,14 @@ function awake(
   }
   if (!freshness) return { state: 'UNKNOWN', reason: 'not_looked_at', message: 'was not looked at', next: null, looked: false }
   const unsure = producer.state === 'unknown' && freshness.state !== 'OK' ? `; ${producer.text}` : ''
-  return { state: freshness.state, reason: freshness.reason, message: `${freshness.message}${unsure}`, next: freshness.next, looked: true }
+  return {
+    state: freshness.state,
+    reason: freshness.reason,
+    message: `${freshness.message}${unsure}`,
+    next: freshness.next,
+    told: freshness.told,
+    looked: true,
+  }
 }
 
 /** A vzdump target whose guest is gone, or in no job that works. The guest's own finding tells it. */
@@ -310,9 +317,7 @@ function sourceVerdict(
   const last = freshness?.good ? `; the newest is ${freshness.message.split(';')[0]}` : ''
   if (producer.producer?.kind === 'transfer' && nothing) {
     const before = pass.memory.targets[target.id]?.lastGood
-    const what = before
-      ? `nothing is in ${target.basePath} on ${view.host.name} any more (last seen: ${before.path})`
-      : `nothing has ever arrived in ${target.basePath} on ${view.host.name}`
+    const what = `${before ? 'by what is on the hosts, ' : ''}nothing has ever arrived in ${target.basePath} on ${view.host.name}${before ? ` (an earlier pass saw ${before.path})` : ''}`
     const path = seen && 'absent' in seen ? ' (the folder does not exist)' : ''
     return { state: 'MISSING', reason: 'never_synced', message: `${what}${path}: ${producer.text}`, next: producer.next }
   }

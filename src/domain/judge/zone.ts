@@ -70,11 +70,13 @@ export function instantOf(local: { year: number; month: number; day: number; hou
   return Math.min(...(exact.length > 0 ? exact : [asUtc - offsetSeconds(asUtc - 86_400, zone)]))
 }
 
-/** The same wall-clock time `days` earlier. */
-export function daysEarlier(seconds: number, days: number, zone: string): number {
+/** The same wall-clock time `days` earlier; null when that day had no such time (the clocks went forward over it). */
+export function daysEarlier(seconds: number, days: number, zone: string): number | null {
   const local = localTime(seconds, zone)
   const moved = new Date(Date.UTC(local.year, local.month - 1, local.day - days))
-  return instantOf({ ...local, year: moved.getUTCFullYear(), month: moved.getUTCMonth() + 1, day: moved.getUTCDate() }, zone)
+  const earlier = instantOf({ ...local, year: moved.getUTCFullYear(), month: moved.getUTCMonth() + 1, day: moved.getUTCDate() }, zone)
+  const there = localTime(earlier, zone)
+  return there.hour === local.hour && there.minute === local.minute ? earlier : null
 }
 
 /** YYYY-MM-DD in that zone. */

@@ -142,10 +142,11 @@ silent_agents() {
     { split($2, part, "-"); id = part[3]
       if ($2 > newest[id]) { newest[id] = $2; frozen[id] = 0; live[id] = 0 }
       if ($2 == newest[id]) {
+        if ($0 ~ /guest-fsfreeze-freeze. failed/) failed[id] = $2
         if ($0 ~ /issuing guest-agent .fs-freeze/ || $0 ~ /disabled in VM options/) frozen[id] = 1
         if ($0 ~ /status = running/) live[id] = 1
       } }
-    END { for (id in newest) if (running[id] && agent[id] && live[id] && !frozen[id]) print id }' "$T/running" "$T/configs.out" "$T/vmlogs" 2>/dev/null | sort -n
+    END { for (id in newest) if (running[id] && agent[id] && live[id] && (!frozen[id] || failed[id] == newest[id])) print id }' "$T/running" "$T/configs.out" "$T/vmlogs" 2>/dev/null | sort -n
 }`
   .replaceAll('@TASKS@', String(MOST_TASKS))
   .replaceAll('@MOST@', String(MOST_PROXMOX_PROCESSES))
