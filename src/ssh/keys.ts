@@ -37,6 +37,11 @@ function bad(host: ResolvedHost, message: string, next: string): SshError {
   return new SshError({ reason: 'bad_ssh_key', host: host.alias, message, next })
 }
 
+function unusable(host: ResolvedHost, problem: string): SshError {
+  const next = `make a key without passphrase for nightshift alone (\`ssh-keygen -t ed25519 -N '' -f FILE\`) and name it in IdentityFile for host ${host.alias}`
+  return bad(host, problem, next)
+}
+
 /** OpenSSH's rule: a key of ours that others may read is not used (sshkey_perm_ok in authfile.c). */
 function refuseOpenPermissions(host: ResolvedHost, path: string): void {
   const stat = statSync(path)
@@ -52,6 +57,7 @@ export function loadLoginKeys(host: ResolvedHost): LoginKeys {
   const configured = host.identityFiles.length > 0
   const paths = configured ? host.identityFiles : DEFAULT_KEY_FILES.map((name) => join(homedir(), '.ssh', name))
   const result: LoginKeys = { keys: [], missing: [] }
+  let firstProblem: string | undefined
   for (const path of paths) {
     let parsed: ParsedKey | string | undefined
     try {
@@ -67,15 +73,16 @@ export function loadLoginKeys(host: ResolvedHost): LoginKeys {
       result.missing.push(path)
       continue
     }
-    if (typeof parsed === 'string')
-      throw bad(
-        host,
-        parsed,
-        `make a key without passphrase for nightshift alone (\`ssh-keygen -t ed25519 -N '' -f FILE\`) and name it in IdentityFile for host ${host.alias}`,
-      )
+    if (typeof parsed === 'string') {
+      // Of the usual keys nobody promised that they fit; a key that is named must.
+      if (configured) throw unusable(host, parsed)
+      firstProblem ??= parsed
+      continue
+    }
     refuseOpenPermissions(host, path)
     result.keys.push({ path, key: parsed })
   }
+  if (result.keys.length === 0 && firstProblem !== undefined) throw unusable(host, firstProblem)
   if (result.keys.length === 0) {
     const looked = result.missing.join(', ')
     throw bad(

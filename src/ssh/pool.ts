@@ -41,7 +41,8 @@ export class SshPool {
 
   /**
    * Runs one command and waits for its end.
-   * @throws SshError with the cause; TypeError for an empty argv or a NUL in it; RangeError for a deadline that is no positive number.
+   * @throws SshError with the cause; TypeError for an empty argv or a NUL in it; RangeError for a deadline that is no positive number, or arguments
+   * too long for one command line (120 kB).
    */
   async run(alias: string, request: RunRequest): Promise<RunResult> {
     if (request.argv.length === 0 || request.argv[0] === '') throw new TypeError('a command needs a program')
@@ -54,7 +55,7 @@ export class SshPool {
       host = new PooledHost(alias, this.#limits)
       this.#hosts.set(alias, host)
     }
-    return host.run({ redact: this.#redact, ...request })
+    return host.run({ ...request, redact: request.redact ?? this.#redact })
   }
 
   /** Closes the connections that nothing uses right now; the next run on a host connects anew. */

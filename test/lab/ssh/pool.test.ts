@@ -1,6 +1,7 @@
 /** One connection a host: shared, bounded, closed when idle, opened again after a loss. */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { failureOf, poolFor, script, until } from '../../support/ssh-pool.js'
+import { SshPool } from '../../../src/ssh/index.js'
+import { blockFor, failureOf, poolFor, script, until } from '../../support/ssh-pool.js'
 import { startSshd, type TestSshd } from '../../support/sshd.js'
 
 let sshd: TestSshd
@@ -110,6 +111,37 @@ describe('a pool', () => {
     await until('the program runs', () => sshd.exec(['pgrep', '-f', 'sleep 5'], { ok: false }) !== '')
     await pool.close()
     expect(['connection_lost', 'cancelled']).toContain((await run).reason)
+  })
+
+  it('follows a changed configuration: new runs go to the new place, those under way end on the old one', async () => {
+    const other = await startSshd({ prepare: ['echo other > /etc/which'] })
+    onTestFinished(() => other.stop())
+    const configPath = sshd.sshConfig({ moving: blockFor(sshd, 'root') }, 'moving')
+    const knownHosts = [sshd, other].flatMap((one) => Object.values(one.hostKeys).map((key) => `[127.0.0.1]:${one.port} ${key}`))
+    const pool = new SshPool({ configPath, knownHostsPaths: [sshd.knownHosts(knownHosts, 'both')] })
+    const underWay = pool.run('moving', script('sleep 0.5; cat /etc/which || echo old', { okExitCodes: 'any' }))
+    await until('the program runs', () => sshd.exec(['pgrep', '-f', 'sleep 0.5'], { ok: false }) !== '')
+    sshd.sshConfig({ moving: [`HostName ${other.host}`, `Port ${other.port}`, 'User root', `IdentityFile ${other.keyPath}`] }, 'moving')
+    expect((await pool.run('moving', script('cat /etc/which'))).stdoutText).toBe('other\n')
+    expect((await underWay).stdoutText).toBe('old\n')
+    await until('the old session ended', () => sessions(sshd) === 0)
+    await pool.close()
+  })
+
+  it('refuses arguments that are too long for a command line, and takes the same by stdin', async () => {
+    const pool = poolFor(sshd, ['root'])
+    await expect(pool.run('root', { argv: ['echo', 'x'.repeat(130_000)], deadlineMs: 5000 })).rejects.toThrow(/send data by stdin/)
+    expect((await pool.run('root', { argv: ['echo', 'x'.repeat(100_000)], deadlineMs: 5000 })).stdout.length).toBe(100_001)
+    await pool.close()
+  })
+
+  it('redacts what a run ends with by the hook of the pool, unless the run has one of its own', async () => {
+    const pool = poolFor(sshd, ['root'], { redact: (text) => text.replaceAll('hush', '***') })
+    const failing = script('echo hush >&2; exit 1')
+    expect((await failureOf(pool.run('root', failing))).message).toMatch(/\*\*\*$/)
+    expect((await failureOf(pool.run('root', { ...failing, redact: undefined }))).stderrTail).toBe('***')
+    expect((await failureOf(pool.run('root', { ...failing, redact: () => 'own' }))).stderrTail).toBe('own')
+    await pool.close()
   })
 
   it('refuses an empty command, NUL in an argument and a deadline that is no time', async () => {
