@@ -20,13 +20,15 @@ export class LabError extends Error {
   ) {
     super(message, options)
   }
+
+  /** sysexits.h: 64 wrong usage, 78 wrong configuration. */
+  get exitCode(): number {
+    return { usage: 64, config: 78, failed: 1 }[this.kind]
+  }
 }
 
-/** sysexits.h: 64 wrong usage, 78 wrong configuration. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof ConfigError) return 78
-  if (!(error instanceof LabError)) return 1
-  return { usage: 64, config: 78, failed: 1 }[error.kind]
+  return error instanceof LabError || error instanceof ConfigError ? error.exitCode : 1
 }
 
 /** The one or two lines that a person reads. */
