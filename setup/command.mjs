@@ -59,7 +59,7 @@ export async function run(program, args, { env = {}, next, say, showStderr = fal
       throw new SetupFailure('The set-up was interrupted.', 'start again: what is done stays done', interruptedBy === 'SIGINT' ? 130 : 143)
     if (how === undefined) return stdout
     // 78 is our own programs' word for "not ready": their sentences are the message.
-    if (how === 78) throw new SetupFailure(tail.slice(-6).join('\n'), next ?? `the whole output: ${logPath()}`)
+    if (how === 78) throw new SetupFailure(tail.slice(-6).join('\n'), next ?? `the whole output: ${logPath()}`, 78, showStderr)
     throw new SetupFailure(`${program} failed (${how}):\n${tail.map((line) => `    ${line}`).join('\n')}`, next ?? `the whole output: ${logPath()}`, 1)
   } finally {
     process.off('SIGINT', interrupt)

@@ -54,6 +54,6 @@ try {
   if (code !== undefined) process.exitCode = code
 } catch (error) {
   if (!(error instanceof SetupFailure)) throw error
-  process.stderr.write(`${error.message}\n  → ${error.next}\n`)
+  if (!error.alreadySaid) process.stderr.write(`${error.message}\n  → ${error.next}\n`)
   process.exitCode = error.exitCode
 }

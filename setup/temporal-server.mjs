@@ -11,7 +11,7 @@ export const temporalServer = {
   // A file of the cached name was checked before it was renamed to it; a program on PATH is asked.
   isDone: () => isExecutable(temporalBinary()) || isWantedVersion(findProgram('temporal')),
   async run(say) {
-    await run(process.execPath, [join(root, 'dist/src/temporal/ensure-server-binary.js')], { say, showStderr: true, next: 'see the lines above' })
+    await run(process.execPath, [join(root, 'dist/src/temporal/ensure-server-binary.js')], { say, showStderr: true })
   },
 }
 

@@ -89,7 +89,7 @@ async function download(work: string, say: Say): Promise<string> {
   const script = fileURLToPath(new URL('./sdk-download.js', import.meta.url))
   const run = await execa(process.execPath, [script, work], { reject: false, timeout: DOWNLOAD_TIMEOUT_MS, stdin: 'ignore' })
   if (run.timedOut) throw new Error(`not done within ${DOWNLOAD_TIMEOUT_MS / 1000} s`)
-  if (run.exitCode !== 0) throw new Error(firstLine(run.stderr) || run.shortMessage || 'failed')
+  if (run.exitCode !== 0) throw new Error(causeOfDownload(run.stderr) || run.shortMessage || 'failed')
   const name = (await readdir(work)).find((entry) => entry.startsWith('temporal-cli'))
   if (name === undefined) throw new Error('it left no program')
   const candidate = join(work, 'downloaded')
@@ -142,8 +142,13 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-function firstLine(text: string): string {
-  return text.trim().split('\n')[0] ?? ''
+/** The SDK chains its causes with colons, outermost first and with the address in each: the last two say what happened. */
+function causeOfDownload(text: string): string {
+  const causes = text
+    .trim()
+    .replaceAll(/ for url \([^)]*\)/g, '')
+    .split(': ')
+  return causes.slice(-2).join(': ')
 }
 
 function lastLines(text: string): string {
