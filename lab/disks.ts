@@ -95,7 +95,8 @@ export async function mount(place: DiskPlace, wanted: DiskMount): Promise<void> 
   const node = `/dev/.nightshift-lab-loop.${process.pid}`
   const { stdout } = await run(['stat', '-c', '%Hr:%Lr', device])
   const [major = '', minor = ''] = stdout.trim().split(':')
-  await enter(place, ['mknod', '-m', '600', node, 'b', major, minor])
+  // By umask, not by `mknod -m`: its chmod goes through /proc/self, which shows another pid namespace here.
+  await enter(place, ['sh', '-c', 'umask 077; exec mknod "$1" b "$2" "$3"', 'mknod', node, major, minor])
   try {
     await enter(place, ['sh', '-c', MOUNT_SCRIPT, 'mount-disk', wanted.path, wanted.subPath, node])
   } finally {
@@ -121,7 +122,7 @@ export async function unmount(place: DiskPlace, path: string): Promise<void> {
 
 /** Enters the mount namespace alone, with the machine root's capabilities: hosts themselves may not make devices. */
 async function enter(place: DiskPlace, argv: readonly string[]): Promise<void> {
-  await run(['nsenter', '--target', String(place.pid), '--mount', '--root', '--wd', ...argv])
+  await run(['nsenter', '--target', String(place.pid), '--mount', '--pid', '--root', '--wd', ...argv])
 }
 
 export function readMounts(hostFolder: string): DiskMount[] {
