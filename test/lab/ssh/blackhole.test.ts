@@ -57,7 +57,7 @@ describe('a host that is blackholed', () => {
     const error = await run
     expect(error.reason).toBe('connection_lost')
     expect(error.message).toContain('stopped answering in the middle of the command, and the deadline of 2 s passed')
-    expect(performance.now() - began).toBeLessThan(2000 + 2500)
+    expect(performance.now() - began).toBeLessThan(2000 + 3500)
     await until('the host ended the program by itself', () => sshd.exec(['pgrep', '-f', 'sh -s'], { ok: false }) === '')
   })
 
@@ -95,7 +95,7 @@ describe('a host that is blackholed', () => {
     const error = await run
     expect(error.reason).toBe('cancelled')
     expect(error.message).toContain('not confirmed as stopped')
-    expect(performance.now() - began).toBeLessThan(3000)
+    expect(performance.now() - began).toBeLessThan(4000)
     sshd.exec(['pkill', '-f', 'sleep 31'])
   })
 })

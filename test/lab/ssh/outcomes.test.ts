@@ -29,6 +29,8 @@ afterAll(async () => {
 })
 
 const processes = (pattern: string): string => sshd.exec(['pgrep', '-af', pattern], { ok: false })
+/** Fails unless no such process is left on the host (a killed one may need a moment on a busy machine). */
+const gone = (pattern: string): Promise<void> => until(`no process \`${pattern}\` is left`, () => processes(pattern) === '')
 
 describe('a command that ends by itself', () => {
   it('gives stdout, stderr, exit code and the time it took', async () => {
@@ -173,8 +175,8 @@ describe.each([
     const error = await failureOf(pool.run(user, script(stubborn('1'), { sudo, deadlineMs: 1500 })))
     expect(error.reason).toBe('deadline')
     expect(error.message).toContain('`sh` did not end within 1.5 s and was stopped')
-    expect(performance.now() - began).toBeLessThan(1500 + 2100)
-    expect(processes('sleep 98[67]1')).toBe('')
+    expect(performance.now() - began).toBeLessThan(1500 + 3000)
+    await gone('sleep 98[67]1')
   })
 
   it('ends when it is cancelled, and nothing of it is left on the host', async () => {
@@ -183,7 +185,7 @@ describe.each([
     await until('the program runs', () => processes('sleep 9862') !== '')
     cancel.abort()
     expect((await run).reason).toBe('cancelled')
-    expect(processes('sleep 98[67]2')).toBe('')
+    await gone('sleep 98[67]2')
   })
 
   it('ends when it prints too much, with bounded memory, and nothing of it is left', async () => {
@@ -192,13 +194,13 @@ describe.each([
     expect(error.reason).toBe('output_too_large')
     expect(error.message).toContain('wrote more than 100000 bytes')
     expect(process.memoryUsage().rss - before).toBeLessThan(150 * 1024 * 1024)
-    expect(processes('cat /dev/zero')).toBe('')
+    await gone('cat /dev/zero')
   })
 
   it('is stopped by its own host when a child holds the channel open after its end', async () => {
     const error = await failureOf(pool.run(user, script('sleep 9853 & echo done', { sudo, deadlineMs: 1500 })))
     expect(error.reason).toBe('deadline')
-    expect(processes('sleep 9853')).toBe('')
+    await gone('sleep 9853')
   })
 })
 
@@ -223,7 +225,7 @@ describe('a connection that is lost while a command runs', () => {
     await until('the program runs', () => processes('sleep 9842') !== '')
     sshd.exec(['pkill', '-KILL', '-f', 'sshd: .*@notty'])
     expect((await run).reason).toBe('connection_lost')
-    await until('the host ended it', () => processes('sleep 9842') === '')
+    await gone('sleep 9842')
   })
 
   it('is `connection_lost`, never a success, and the next run connects anew', async () => {
