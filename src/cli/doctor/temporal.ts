@@ -44,11 +44,11 @@ async function lookAtTemporal(set: RunbookSet, now: Date): Promise<Check[]> {
   const { client, close } = temporalClient
   try {
     const checks = [ok(AREA, 'server', `answers; namespace ${namespace}`)]
-    for (const step of [checkNamespace, checkSearchAttributes, checkSchedule, checkQueues]) {
+    for (const [name, look] of LOOKS) {
       try {
-        checks.push(...(await step(client, set, now)))
+        checks.push(...(await look(client, set, now)))
       } catch (error) {
-        checks.push(failedWith(AREA, step.name.replace('check', '').toLowerCase(), error, 'nightshift up makes what is missing'))
+        checks.push(failedWith(AREA, name, error, 'nightshift up makes what is missing'))
       }
     }
     return checks
@@ -139,3 +139,10 @@ async function checkQueues(client: Client, set: RunbookSet, now: Date): Promise<
     }),
   )
 }
+
+const LOOKS = [
+  ['retention', checkNamespace],
+  ['search attributes', checkSearchAttributes],
+  ['schedule', checkSchedule],
+  ['workers', checkQueues],
+] as const
