@@ -9,7 +9,7 @@ import { checkPort } from '../src/temporal/dev-server.js'
 import { packageRoot } from '../src/temporal/package-root.js'
 import { describeError, exitCodeOf, LabError } from './errors.js'
 import { applyState } from './estate/index.js'
-import type { Lab } from './lab.js'
+import { type Lab, openLab } from './lab.js'
 import { checkLabName } from './names.js'
 import { stopLab, upLab } from './up.js'
 
@@ -44,19 +44,25 @@ async function start(options: StartOptions): Promise<number> {
     await checkPort('127.0.0.1', options.uiPort, "Temporal's web interface", 'npm start -- --ui-port')
   }
   const interrupt = new Interrupt()
+  // Until nightshift runs, Ctrl-C ends the preparation at once: whatever is half way is mended by the next start.
+  interrupt.onAsk = () => void abandon(options.lab)
   const lab = await upLab(options.lab, { say })
   try {
-    if (interrupt.asked) return 130
     if (lab.record.state === null) {
       say('Filling the lab: the estate as the audits found it')
       await applyState(lab, 'as-found', { log: say })
     } else say(`Continuing lab "${lab.name}" (${lab.record.state})`)
-    if (interrupt.asked) return 130
     return await runNightshift(lab, options, interrupt)
   } finally {
     say(`Stopping the lab's hosts. \`npm start\` continues this lab, \`npm run lab -- --lab ${lab.name} down\` removes it.`)
     await stopLab(lab)
   }
+}
+
+async function abandon(name: string): Promise<void> {
+  say('Interrupted. Stopping the hosts that are up; `npm start` goes on from here.')
+  await openLab(name).then(stopLab, () => {})
+  process.exit(130)
 }
 
 async function runNightshift(lab: Lab, options: StartOptions, interrupt: Interrupt): Promise<number> {

@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
+import { type ActivityInterceptorsFactory, NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
 import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
 import { redactionInterceptor } from './activities/redaction.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
@@ -44,6 +44,8 @@ export interface HomeWorkerOptions {
   readonly runbooks: RunbookSet
   readonly state: StateFolder
   readonly onStatus?: (status: StatusDocument) => void
+  /** Further interceptors around every activity, outside of the redaction. */
+  readonly activityInterceptors?: readonly ActivityInterceptorsFactory[]
 }
 
 /** Starts the estate's home worker: workflows, the reading of sites without a worker of their own, and everything that touches the state folder. */
@@ -54,7 +56,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const site = createSiteActivities(reading, local)
   const stateActivities = createStateActivities({ ...reading, ...local })
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
-  const shared = sharedOptions(connection, namespace, reading)
+  const shared = sharedOptions(connection, namespace, reading, options.activityInterceptors)
   const workers = await Promise.all([
     Worker.create({
       ...shared,
@@ -90,12 +92,12 @@ function readingDeps(runbooks: RunbookSet): ReadingDeps & { readonly pool: SshPo
   return { pool, ssh: () => pool, redact, now: () => new Date() }
 }
 
-function sharedOptions(connection: NativeConnection, namespace: string, reading: ReadingDeps) {
+function sharedOptions(connection: NativeConnection, namespace: string, reading: ReadingDeps, further: readonly ActivityInterceptorsFactory[] = []) {
   return {
     connection,
     namespace,
     shutdownGraceTime: `${SHUTDOWN_GRACE_SECONDS} seconds`,
-    interceptors: { activity: [redactionInterceptor(reading.redact)] },
+    interceptors: { activity: [...further, redactionInterceptor(reading.redact)] },
   } satisfies Partial<WorkerOptions>
 }
 

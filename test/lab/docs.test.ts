@@ -1,0 +1,101 @@
+/**
+ * Every command in the documents is run. A block marked `sh` is run line by line; a command inside a sentence must at least exist with the flags it is shown with.
+ * Marks of a block: `exit=N` or `exit=any`; `in=checkout` runs in the checkout instead of a scratch folder; `by=ci` is what CI itself runs.
+ */
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { packageRoot } from '../../src/temporal/package-root.js'
+import { environmentOf, PROGRAM, type RunningUp, startUp } from '../support/nightshift.js'
+
+const root = packageRoot()
+
+interface Block {
+  readonly file: string
+  readonly line: number
+  readonly marks: Readonly<Record<string, string>>
+  readonly commands: readonly string[]
+}
+
+async function documents(): Promise<string[]> {
+  const pages = await readdir(join(root, 'docs'), { recursive: true })
+  return ['README.md', 'CONTRIBUTING.md', ...pages.filter((page) => page.endsWith('.md')).map((page) => join('docs', page))]
+}
+
+function blocksOf(file: string, text: string): Block[] {
+  const blocks: Block[] = []
+  for (const match of text.matchAll(/^```sh([^\n]*)\n([\s\S]*?)^```$/gm)) {
+    const marks = Object.fromEntries([...(match[1] ?? '').matchAll(/(\w+)=(\S+)/g)].map((mark) => [mark[1], mark[2]]))
+    const commands = (match[2] ?? '').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    blocks.push({ file, line: text.slice(0, match.index).split('\n').length + 1, marks, commands })
+  }
+  return blocks
+}
+
+const pages = await Promise.all((await documents()).map(async (file) => ({ file, text: await readFile(join(root, file), 'utf8') })))
+const blocks = pages.flatMap(({ file, text }) => blocksOf(file, text)).filter((block) => block.marks.by !== 'ci')
+const inline = pages.flatMap(({ file, text }) =>
+  [...text.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/`(nightshift [a-z][^`]*)`/g)].map((match) => ({ file, command: match[1] ?? '' })),
+)
+
+let scratch: string
+let up: RunningUp | undefined
+let env: NodeJS.ProcessEnv
+
+beforeAll(async () => {
+  const lab = inject('lab')
+  scratch = await mkdtemp(join(tmpdir(), 'nightshift-docs-'))
+  await cp(join(root, 'runbooks'), join(scratch, 'runbooks'), { recursive: true })
+  await writeFile(join(scratch, 'nightshift'), `#!/bin/sh\nexec "${process.execPath}" "${PROGRAM}" "$@"\n`, { mode: 0o755 })
+  await symlink(join(root, 'package.json'), join(scratch, 'package.json'))
+  env = { ...environmentOf({ config: lab.config, state: lab.state }), PATH: `${scratch}:${process.env.PATH}` }
+  up = await startUp({ config: lab.config, state: lab.state })
+}, 120_000)
+
+afterAll(async () => {
+  await up?.stop()
+  if (scratch !== undefined) await rm(scratch, { recursive: true, force: true })
+})
+
+describe('the commands in the documents', () => {
+  it('are there at all', () => {
+    expect(blocks.length).toBeGreaterThan(3)
+    expect(inline.length).toBeGreaterThan(3)
+  })
+
+  it.each(blocks.map((block) => [`${block.file}:${block.line}`, block] as const))(
+    '%s does what it shows',
+    async (_place, block) => {
+      const cwd = block.marks.in === 'checkout' ? root : scratch
+      for (const command of block.commands) {
+        // A page that sets up a folder of its own must not be served by the lab's state.
+        const own = / --config conf\b/.test(command) ? { NIGHTSHIFT_STATE: join(scratch, 'conf-state') } : {}
+        const run = await execa('sh', ['-c', command], {
+          cwd,
+          env: { ...env, ...own },
+          extendEnv: false,
+          reject: false,
+          all: true,
+          stdin: 'ignore',
+          timeout: 170_000,
+        })
+        expect(run.exitCode, `${command}\n${run.all}`).not.toBe(64)
+        if (block.marks.exit !== 'any') expect(run.exitCode, `${command}\n${run.all}`).toBe(Number(block.marks.exit ?? 0))
+      }
+    },
+    180_000,
+  )
+
+  it.each(
+    [...new Map(inline.map((each) => [each.command, each])).values()].map(
+      (each) => [`${relative(root, join(root, each.file))}: ${each.command}`, each] as const,
+    ),
+  )('%s has the flags it is shown with', async (_place, { command }) => {
+    const words = command.split(/\s+/)
+    const help = await execa(process.execPath, [PROGRAM, words[1] ?? '', '--help'], { env, extendEnv: false, reject: false })
+    expect(help.exitCode, help.stderr).toBe(0)
+    for (const flag of words.filter((word) => word.startsWith('--'))) expect(help.stdout).toContain(flag.split('=')[0])
+  })
+})
