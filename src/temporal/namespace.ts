@@ -1,9 +1,12 @@
 /** Makes an estate's namespace ready: there, kept long enough, with our search attributes, and usable. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Connection, isGrpcServiceError } from '@temporalio/client'
-import { google, temporal } from '@temporalio/proto'
+import proto, { type temporal as api } from '@temporalio/proto'
 import { ConfigError } from '../domain/config-error.js'
 import { namespaceOf, SEARCH_ATTRIBUTES } from '../domain/ids.js'
+
+// A CommonJS module: Node finds not all of its names in an import list.
+const { google, temporal } = proto
 
 /** Histories must outlive the longest "why did this happen?"; the dev server's own default is 24 hours. */
 export const RETENTION_DAYS = 90
@@ -66,7 +69,7 @@ async function ensureNamespace(connection: Connection, namespace: string, estate
   }
 }
 
-async function describeNamespace(connection: Connection, namespace: string): Promise<temporal.api.workflowservice.v1.IDescribeNamespaceResponse | undefined> {
+async function describeNamespace(connection: Connection, namespace: string): Promise<api.api.workflowservice.v1.IDescribeNamespaceResponse | undefined> {
   try {
     return await connection.workflowService.describeNamespace({ namespace })
   } catch (error) {
