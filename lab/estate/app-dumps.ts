@@ -64,7 +64,7 @@ function dumpContent(app: LabApp, yearsAgo: number): Uint8Array {
   const text = sqlText(app, yearsAgo)
   if (app.format === 'sql.gz') return gzipSync(text)
   if (app.format === 'manifest') return Buffer.from(text)
-  const entries: Entry[] = app.tables.map((table) => ({ name: `${app.target}/${table}.sql`, content: text, mtime: 1_700_000_000 }))
+  const entries: Entry[] = [{ name: `${app.target}.sql`, content: text, mtime: 1_700_000_000 }]
   return app.format === 'zip' ? zipOf(entries) : gzipSync(tarOf(entries))
 }
 

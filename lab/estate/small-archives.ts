@@ -1,6 +1,8 @@
 /**
- * Real little archives, made in memory: tar (POSIX ustar) and zip (stored entries). Enough that `tar -t` and `unzip -t` read them.
+ * Real little archives, made in memory: tar (POSIX ustar) and zip (deflated entries). Enough that `tar -t` and `unzip -t` read them.
  */
+import { deflateRawSync } from 'node:zlib'
+
 export interface Entry {
   readonly name: string
   readonly content: string
@@ -38,14 +40,16 @@ export function zipOf(entries: readonly Entry[]): Buffer {
   const locals: Buffer[] = []
   const central: Buffer[] = []
   for (const { name, content } of entries) {
-    const body = Buffer.from(content)
+    const plain = Buffer.from(content)
+    const body = deflateRawSync(plain)
     const label = Buffer.from(name)
     const shared = Buffer.alloc(26)
     shared.writeUInt16LE(20, 0)
+    shared.writeUInt16LE(8, 4)
     shared.writeUInt16LE(0x21, 8) // 1 January 1980: the entries' own times do not matter here
-    shared.writeUInt32LE(crc32(body), 10)
+    shared.writeUInt32LE(crc32(plain), 10)
     shared.writeUInt32LE(body.length, 14)
-    shared.writeUInt32LE(body.length, 18)
+    shared.writeUInt32LE(plain.length, 18)
     shared.writeUInt16LE(label.length, 22)
     const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), shared, label, body])
     const tail = Buffer.alloc(14)

@@ -17,7 +17,7 @@ const zone = new Zone(ESTATE_ZONE)
 /** A cut-off log: begun, never finished. */
 const BROKEN_LOG = (vmid: number, at: string, archive: string) =>
   [
-    'Starting Backup of VM ' + `${vmid} (qemu)`,
+    `Starting Backup of VM ${vmid} (qemu)`,
     'status = running',
     'backup mode: snapshot',
     'ionice priority: 7',
