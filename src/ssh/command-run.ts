@@ -5,7 +5,8 @@
 import type { ClientChannel } from 'ssh2'
 import type { Connection } from './connection.js'
 import { SshError, type SshErrorDetails, SudoDeniedError } from './errors.js'
-import { type DeadlineKeeper, MarkedStream, newRunMark, RUN_SCRIPT_START, renderKillCommand, renderRunCommand } from './remote-command.js'
+import { type DeadlineKeeper, MarkedStream, newRunMark, renderKillCommand, renderRunCommand } from './remote-command.js'
+import { readable, tailOf, withoutCommand } from './stderr-tail.js'
 
 export interface RunRequest {
   /** Program and arguments; the program is looked up in PATH (sbin included). */
@@ -45,7 +46,6 @@ export interface CommandOutcome {
 }
 
 export const DEFAULT_MAX_OUTPUT_BYTES = 8 * 1024 * 1024
-const STDERR_TAIL_BYTES = 2048
 /** After a deadline or cancel: the time in which the host may confirm the end. TERM, 1 s later KILL, and the way back. */
 export const STOP_GRACE_MS = 2000
 
@@ -343,13 +343,7 @@ class CommandRun {
   }
 
   #tailText(bytes: Buffer): string {
-    const text = bytes
-      .subarray(Math.max(0, bytes.length - STDERR_TAIL_BYTES))
-      .toString('utf8')
-      .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, '')
-      .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '\ufffd')
-      .trim()
-    return this.request.redact === undefined ? text : this.request.redact(text)
+    return readable(bytes, this.request.redact)
   }
 
   /** Only the name of the program: arguments may hold what nobody should read in a log. */
@@ -395,17 +389,6 @@ function sendCommand(connection: Connection, command: string, refused?: () => vo
   }
 }
 
-/** A shell that complains may quote the whole command, arguments and all: that part is left out. */
-function withoutCommand(said: Buffer): Buffer {
-  const at = said.indexOf(RUN_SCRIPT_START)
-  return at < 0 ? said : Buffer.concat([said.subarray(0, at), Buffer.from('… (the command)')])
-}
-
 function remoteBound(limitMs: number): string {
   return `the host itself ends it ${Math.ceil(limitMs / 1000)} s after its start at the latest`
-}
-
-function tailOf(tail: Buffer, chunk: Buffer): Buffer {
-  const all = Buffer.concat([tail, chunk])
-  return all.length <= STDERR_TAIL_BYTES ? all : Buffer.from(all.subarray(all.length - STDERR_TAIL_BYTES))
 }

@@ -95,6 +95,15 @@ describe('a command that ends by itself', () => {
     expect(error.stderrTail).toContain('token=[redacted] and more')
   })
 
+  it('redacts a secret also where the end of stderr is cut', async () => {
+    const redact = (text: string): string => text.replace(/token=\w+/g, 'token=[redacted]')
+    const error = await failureOf(
+      pool.run('root', script('printf "token=%s %s" "$(printf "%0100d" 0 | tr 0 s)" "$(printf "%02000d" 0 | tr 0 y)" >&2; exit 5', { redact })),
+    )
+    expect(error.stderrTail).toMatch(/y{2000}$/)
+    expect(error.stderrTail).not.toContain('sss')
+  })
+
   it('keeps only the last 2 KiB of stderr in the error, without control characters', async () => {
     const error = await failureOf(pool.run('root', script(`head -c 100000 /dev/zero | tr '\\0' x >&2; printf '\\033[31mlast\\033[0m \\001words' >&2; exit 1`)))
     expect(Buffer.byteLength(error.stderrTail ?? '')).toBeLessThanOrEqual(2100)
