@@ -168,6 +168,30 @@ describe('verification', () => {
     expect(verify()).toMatchObject({ ok: false, firstBad: 2, problem: { kind: 'broken' } })
   })
 
+  it('tells a receipt that our key signed in another chain', async () => {
+    await append(3)
+    const other = await openState({ dir: join(root, 'other-state'), estateId: 'lab' })
+    for (const run of ['a', 'b']) await other.appendReceipt(aBody(run), { ...settings, headMirrorPath: join(root, 'other-head.json') })
+    other.close()
+    for (const suffix of ['', '.sig']) copyFileSync(receiptPath(join(root, 'other-state', 'receipts'), 2) + suffix, receiptPath(receipts, 2) + suffix)
+    expect(verify()).toMatchObject({ ok: false, firstBad: 2, problem: { message: 'the chain is broken at 2: it does not continue the receipt before' } })
+  })
+
+  it('tells a signed text that is not canonical, and a signature that is spelled in another way', async () => {
+    await append(1)
+    const path = receiptPath(receipts, 1)
+    const text = readFileSync(path, 'utf8')
+    const signature = readFileSync(`${path}.sig`, 'utf8')
+    const [begin = '', ...lines] = signature.trimEnd().split('\n')
+    const end = lines.pop() ?? ''
+    writeFileSync(`${path}.sig`, `${begin}\n${lines.join('')}\n${end}\n`)
+    expect(verify()).toMatchObject({ ok: false, firstBad: 1, problem: { message: expect.stringContaining('signature file is damaged') } })
+    const spaced = JSON.stringify(JSON.parse(text), null, 1)
+    writeFileSync(path, spaced)
+    writeFileSync(`${path}.sig`, execFileSync('ssh-keygen', ['-q', '-Y', 'sign', '-n', 'nightshift-receipt', '-f', settings.signingKeyPath], { input: spaced }))
+    expect(verify()).toMatchObject({ ok: false, firstBad: 1, problem: { message: expect.stringContaining('not in canonical form') } })
+  })
+
   it('refuses a whole chain that was written anew by another key', async () => {
     await append(2)
     const original = readFileSync(`${settings.signingKeyPath}.pub`)
