@@ -36,10 +36,10 @@ my %FORMAT = (
   'vzdump-notes-template' => sub ($v) { 1 },
 );
 
-sub check ($format, $value) {
+sub check ($format, $value, $path = '') {
   if (ref $format || is_property_string($format)) {
     require LabPVE::PropertyString;
-    LabPVE::PropertyString::parse($format, $value);
+    LabPVE::PropertyString::parse($format, $value, $path);
     return;
   }
   if ($format =~ /^(.*)-list$/) {

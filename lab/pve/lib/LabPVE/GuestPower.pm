@@ -19,6 +19,8 @@ sub task ($type, $action, $param) {
     die "CT $vmid not running\n" if $action ne 'start' && !$running;
     die "you can't start a CT if it's a template\n" if $action eq 'start' && $c->{main}{template};
   }
+  # Said before the task begins, so it is on stderr and not in the log.
+  print STDERR "VM $vmid not running\n" if $action eq 'shutdown' && !$running;
   return LabPVE::Tasks::run($TASK{$type}{$action}, $vmid, sub ($) {
     my $now = LabPVE::Guests::load($type, $vmid);
     LabPVE::Guests::check_lock($type, $now) if !$param->{skiplock};
@@ -28,11 +30,7 @@ sub task ($type, $action, $param) {
       start($type, $vmid);
       return;
     }
-    if (!$running) {
-      print STDERR "VM $vmid not running\n" if $action eq 'shutdown';
-      return;
-    }
-    stop($vmid);
+    stop($vmid) if $running;
   });
 }
 

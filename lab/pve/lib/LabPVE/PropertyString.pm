@@ -34,7 +34,7 @@ sub check_prune ($h) {
 }
 
 # Parses $text; integers stay strings (as Proxmox leaves them), booleans become 1/0. Dies with Proxmox' text.
-sub parse ($name, $text) {
+sub parse ($name, $text, $path = '') {
   my $f = ref $name ? $name : $FORMAT{$name};
   my %out;
   for my $part (split /,/, $text) {
@@ -52,7 +52,7 @@ sub parse ($name, $text) {
     else { die "missing key in comma-separated list property\n" }
   }
   my $errors = {};
-  LabPVE::Schema::check_object(\%out, $f->{properties}, ref $name ? '' : '', $errors);
+  LabPVE::Schema::check_object(\%out, $f->{properties}, $path, $errors);
   if (%$errors) {
     LabPVE::Error::raise("format error\n", errors => $errors);
   }

@@ -30,7 +30,7 @@ sub check ($value, $schema, $path, $errors) {
     return add_error($errors, $path, "type check ('$type') failed - got '$value'");
   }
   if (defined(my $format = $schema->{format})) {
-    eval { LabPVE::Formats::check($format, $value); 1 } or return add_error($errors, $path, "invalid format - $@");
+    eval { LabPVE::Formats::check($format, $value, $path); 1 } or return add_error($errors, $path, "invalid format - $@");
   }
   if (defined(my $p = $schema->{pattern})) { return add_error($errors, $path, 'value does not match the regex pattern') if $value !~ /^$p$/ }
   if (defined(my $m = $schema->{maxLength})) { return add_error($errors, $path, "value may only be $m characters long") if length $value > $m }

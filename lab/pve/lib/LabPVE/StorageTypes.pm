@@ -67,7 +67,7 @@ my %TYPES = (
   zfspool => kind(['pool'], qw(blocksize sparse mountpoint)),
   btrfs => kind(['path'], @BACKUP, @DIR, qw(is_mountpoint)),
   rbd => kind([], qw(pool monhost username krbd namespace)),
-  cephfs => kind([], @BACKUP, qw(path monhost username subdir)),
+  cephfs => { %{ kind([], @BACKUP, qw(monhost username)) }, path => { fixed => 1, optional => 1 }, subdir => { fixed => 1, optional => 1 } },
   iscsi => kind(['portal', 'target']),
 );
 our @TYPE_NAMES = sort keys %TYPES;

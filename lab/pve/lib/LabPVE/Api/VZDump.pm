@@ -1,0 +1,70 @@
+package LabPVE::Api::VZDump;
+# /nodes/N/vzdump: start a backup run, effective defaults, config inside an archive (pve-manager PVE/API2/VZDump.pm).
+use v5.36;
+use LabPVE::Env;
+use LabPVE::Error;
+use LabPVE::Formats;
+use LabPVE::VZDumpOptions;
+
+# Checks the options and runs the task; 'OK' without a task when nothing here is meant. $how: background (scheduler).
+sub start ($param, $how = {}) {
+  my $node = LabPVE::Env::node();
+  LabPVE::VZDumpOptions::check($param, 1);
+  return 'OK' if defined $param->{node} && $param->{node} ne $node;
+  my $cmdline = LabPVE::VZDumpOptions::command_line($param);
+  require LabPVE::Selection;
+  my $per_node = LabPVE::Selection::per_node($param);
+  my @local = @{ delete $per_node->{$node} // [] };
+  push @local, @{ delete $per_node->{''} // [] };
+  my @elsewhere = map { @$_ } values %$per_node;
+  return 'OK' if !@local && ($param->{stop} || !$param->{all});
+  my %opts = %$param;
+  $opts{mailto} = [LabPVE::Formats::split_list($opts{mailto})] if defined $opts{mailto};
+  require LabPVE::Tasks;
+  require LabPVE::VZDump;
+  return LabPVE::Tasks::run('vzdump', @local == 1 ? $local[0] : '', sub ($upid) {
+    my $run = LabPVE::VZDump->new($cmdline, \%opts, \@elsewhere);
+    my $lock = $run->lock_run($upid);
+    $run->run(\@local);
+    close $lock;
+  }, { quiet => $param->{quiet}, %$how });
+}
+
+my %NODE = (node => { format => 'pve-node', optional => 1 });
+
+sub run_create ($) {
+  return {
+    params => { %LabPVE::VZDumpOptions::SCHEMA, %NODE, stdout => { type => 'boolean', optional => 1 } }, returns => 'string',
+    code => sub ($param) { LabPVE::Api::VZDump::start({ map { ($_ => $param->{$_}) } grep { $_ ne 'node' } keys %$param }) },
+  };
+}
+
+sub defaults_get ($) {
+  return {
+    params => { node => { format => 'pve-node' }, storage => { format => 'pve-storage-id', optional => 1 } }, returns => 'object',
+    code => sub ($param) {
+      my %r = %{ LabPVE::VZDumpOptions::node_defaults() };
+      $r{storage} = $param->{storage} if defined $param->{storage};
+      $r{storage} //= 'local' if !defined $r{dumpdir};
+      if (defined $r{storage}) {
+        require LabPVE::Storage;
+        my $s = LabPVE::Storage::entry(LabPVE::Storage::config(), $r{storage});
+        die "can't use storage '$r{storage}' for backups - wrong content type\n" if !{ LabPVE::Storage::content_types($s) }->{backup};
+        $r{dumpdir} = LabPVE::Storage::content_dir($s, 'backup') if LabPVE::Storage::is_path_type($s);
+        $r{'prune-backups'} = LabPVE::PropertyString::parse('prune-backups', $s->{'prune-backups'}) if defined $s->{'prune-backups'};
+      }
+      $r{$_} = LabPVE::PropertyString::print_out($LabPVE::VZDumpOptions::PROPERTY_STRING{$_}, $r{$_}) for grep { $_ eq 'prune-backups' && ref $r{$_} } keys %r;
+      $r{mailto} = join ',', LabPVE::Formats::split_list($r{mailto}) if defined $r{mailto};
+      $r{'exclude-path'} = join ',', @{ $r{'exclude-path'} } if $r{'exclude-path'};
+      return \%r;
+    },
+  };
+}
+
+sub extractconfig_get ($) {
+  return {
+    params => { node => { format => 'pve-node' }, volume => {} }, returns => 'string',
+    code => sub ($param) { require LabPVE::ArchiveConfig; LabPVE::ArchiveConfig::extract($param->{volume}) },
+  };
+}
+1;
