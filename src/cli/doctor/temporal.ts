@@ -1,7 +1,7 @@
 /** The doctor on Temporal: reachable, this estate's namespace, search attributes, schedule, and workers on every queue. Changes nothing. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from '@temporalio/client'
-import { temporal } from '@temporalio/proto'
+import proto from '@temporalio/proto'
 import type { RunbookSet } from '../../domain/estate.js'
 import { namespaceOf, SEARCH_ATTRIBUTES, scheduleIds, stateQueueOf, taskQueueOf } from '../../domain/ids.js'
 import { duration } from '../../domain/render/quantities.js'
@@ -15,7 +15,7 @@ const DEADLINE_MS = 15_000
 const MOST_POLL_AGE_SECONDS = 150
 const DAY_SECONDS = 86_400
 
-const { TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY } = temporal.api.enums.v1.TaskQueueType
+const { TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY } = proto.temporal.api.enums.v1.TaskQueueType
 
 export async function checkTemporal(set: RunbookSet, now: Date): Promise<Check[]> {
   const stop = new AbortController()

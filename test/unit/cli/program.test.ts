@@ -1,6 +1,6 @@
 /** The program as a process of its own, and what `nightshift status` loads. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
@@ -69,6 +69,17 @@ describe('the program', () => {
     expect(stderr).toBe('')
     expect(stdout).toMatch(/^WARNING estate lab.*\n$/)
     expect(status).toBe(1)
+  })
+
+  it('can be loaded by Node in all of its parts, not only by the test runner', () => {
+    const parts = readdirSync(join(program.dir, 'dist/src/cli'), { recursive: true, encoding: 'utf8' }).filter(
+      (name) => name.endsWith('.js') && name !== 'main.js',
+    )
+    expect(parts.length).toBeGreaterThan(20)
+    const imports = parts.map((name) => `await import(${JSON.stringify(join(program.dir, 'dist/src/cli', name))})`).join('\n')
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', `${imports}\nprocess.exit(0)`], { encoding: 'utf8', cwd: program.dir })
+    expect(stderr).toBe('')
+    expect(status).toBe(0)
   })
 
   it('shows its version, and its commands without loading them', () => {

@@ -118,7 +118,7 @@ describe('verification', () => {
     expect(missed).toEqual([])
     expect(flips).toBeGreaterThan(4_000)
     expect(verify().ok).toBe(true)
-  })
+  }, 180_000)
 
   it.each(['000002.json', '000002.json.sig'])('tells that %s is missing in the middle', async (name) => {
     await append(3)
@@ -328,7 +328,7 @@ describe('an appender that is killed', () => {
     await append(1, lastCount + 1)
     expect(verify()).toMatchObject({ ok: true, count: lastCount + 1, mirror: { number: lastCount + 1 } })
     expect(readdirSync(receipts)).toHaveLength(2 * (lastCount + 1))
-  }, 60_000)
+  }, 180_000)
 })
 
 /** Appends run after run for ever, each of them twice as a repeated activity would; begins again with the last one that is there. */
