@@ -55,7 +55,7 @@ function program(): Command {
   )
   examples(
     add('reset', 'back to the state healthy: every fault mended, runbooks and hosts as new').action(async () => await commands.reset(common())),
-    [['reset', 'after hurting, or after editing the lab\'s runbooks']],
+    [['reset', "after hurting, or after editing the lab's runbooks"]],
   )
   examples(
     add('state', 'put the estate into a named state')
