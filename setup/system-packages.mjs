@@ -2,6 +2,7 @@
  * The Debian packages that the lab and the tests use on this machine: tools only. The servers of the lab live in the lab's own root tree.
  * What will be installed is printed before it is; no service is started.
  */
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { run } from './command.mjs'
@@ -54,7 +55,13 @@ async function simulate(packages, env) {
 }
 
 function missingPackages(tools) {
-  return [...new Set(Object.entries(tools).flatMap(([program, name]) => (findProgram(program) ? [] : [name])))].sort()
+  return [...new Set(Object.entries(tools).flatMap(([program, name]) => (isThere(program) ? [] : [name])))].sort()
+}
+
+/** Docker's own plugin reads Compose files as well as Debian's program does. */
+function isThere(program) {
+  if (findProgram(program)) return true
+  return program === 'docker-compose' && spawnSync('docker', ['compose', 'version']).status === 0
 }
 
 /** Looks along PATH and the system folders that a root shell may lack. */

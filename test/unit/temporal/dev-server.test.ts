@@ -1,6 +1,6 @@
 /** The dev server against its real binary: guarded, kept, restarted, stopped. */
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -38,6 +38,15 @@ describe('the dev server', () => {
     const page = await fetch(`${test.server.uiUrl}/`)
     expect(page.status).toBe(200)
     expect(test.server.uiUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+  })
+
+  it('is in a session of its own, so that Ctrl-C in our terminal does not reach it before the worker has stopped', async () => {
+    const session = (pid: number) =>
+      readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /, '')
+        .split(' ')[3]
+    expect(session(test.server.pid)).toBe(String(test.server.pid))
+    expect(session(process.pid)).not.toBe(session(test.server.pid))
   })
 
   it('keeps its database in WAL mode', async () => {
@@ -79,6 +88,32 @@ describe('the dev server', () => {
     const again = await client.client.workflow.getHandle('kept').describe()
     expect(again.status.name).toBe('RUNNING')
     await client.close()
+  })
+})
+
+describe('a server that keeps dying', () => {
+  it('is given up after the allowed restarts, with its log named', async () => {
+    const said: string[] = []
+    const test = await startTestServer({ maxRestarts: 1, say: (line) => said.push(line) })
+    try {
+      process.kill(test.server.pid, 'SIGKILL')
+      await vi.waitFor(() => expect(said).toContain('the Temporal server is back'), { timeout: 30_000, interval: 50 })
+      process.kill(test.server.pid, 'SIGKILL')
+      const reason = await test.server.ended
+      expect(reason?.message).toContain('2 times in ten minutes; given up')
+      expect(reason?.message).toContain(test.server.logPath)
+    } finally {
+      await test.close()
+    }
+  })
+
+  it('that was told to stop has ended without a reason, and its lock is free for the next', async () => {
+    const test = await startTestServer()
+    await test.server.stop()
+    expect(await test.server.ended).toBeUndefined()
+    const next = await startDevServer(test.options)
+    await next.stop()
+    await test.close()
   })
 })
 
