@@ -200,7 +200,7 @@ function aged(question: FreshnessQuestion, jobs: readonly JobView[], newest: Art
     return {
       state: 'STALE',
       reason: 'stale',
-      message: `${newest.name} is ${ageInWords(age)} old; the limit is ${limitInWords(limitSeconds)}${lateWords(late, view)}${writing}`,
+      message: `${newest.name} is ${ageInWords(age, age - limitSeconds < 60)} old; the limit is ${limitInWords(limitSeconds)}${lateWords(late, view)}${writing}`,
       next: nextForStale(question, late),
     }
   }

@@ -8,6 +8,7 @@ import { viewTasks } from './attempts.js'
 import type { Timing } from './lateness.js'
 import { timingOf } from './lateness.js'
 import type { HostView, Pass } from './pass.js'
+import { listInWords } from './words.js'
 
 export interface GuestView {
   readonly seen: GuestSeen
@@ -197,7 +198,8 @@ export function uncoveredBecause(proxmox: ProxmoxView, vmid: number): string {
   if (first?.broken === 'no_such_storage') return `its job ${first.seen.id} writes to storage ${first.seen.storage}, which does not exist`
   if (first?.broken === 'wrong_node') return `its job ${first.seen.id} runs on node ${first.seen.node} only`
   if (first?.broken === 'never_fires') return `its job ${first.seen.id} has a schedule that never comes (${first.seen.schedule ?? 'none'})`
-  if (disabled[0]) return `its job ${disabled[0].seen.id} is disabled`
+  const asleep = disabled.map((job) => job.seen.id)
+  if (asleep.length > 0) return `its ${asleep.length === 1 ? 'job' : 'jobs'} ${listInWords(asleep)} ${asleep.length === 1 ? 'is' : 'are'} disabled`
   const excluded = (proxmox.jobs ?? []).find((job) => job.seen.enabled && job.seen.exclude.includes(vmid))
   if (excluded) return `job ${excluded.seen.id} excludes it`
   return 'no job names it'

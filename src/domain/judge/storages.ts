@@ -122,8 +122,18 @@ function judgeStorage(pass: Pass, view: HostView, own: ProxmoxView | undefined, 
       next: `look at retention and at what may go: ${onHost(sshAlias, `pvesm prune-backups ${id} --dry-run 1`)}`,
     })
   }
-  const free_ = free === null ? '' : `, ${sizeInWords(free)} free`
-  return row('OK', { reason: 'ok', severity: 'ok', message: `active${mountPointOf(config) ? ', mounted' : ''}${free_}`, next: null }, free)
+  if (keepsAll(own, config)) {
+    const verdict: Verdict = {
+      reason: 'keep_all',
+      severity: 'warning',
+      message: `storage ${id} on ${name} keeps every archive (${config.pruneBackups?.['keep-all'] === '1' ? 'keep-all=1' : 'no prune-backups'}), so it fills up`,
+      next: onHost(sshAlias, `pvesm set ${id} --prune-backups keep-last=3`),
+    }
+    report(pass, subject, 'space', verdict)
+    return row('OK', verdict, free)
+  }
+  const freeText = free === null ? '' : `, ${sizeInWords(free)} free`
+  return row('OK', { reason: 'ok', severity: 'ok', message: `active${mountPointOf(config) ? ', mounted' : ''}${freeText}`, next: null }, free)
 }
 
 /**
@@ -165,6 +175,13 @@ function archivesOf(own: ProxmoxView, config: StorageConfig): Map<number, number
     }
   }
   return sizes
+}
+
+/** Nothing is ever pruned here: neither by the storage's own retention nor by that of every job that writes to it. */
+function keepsAll(own: ProxmoxView, config: StorageConfig): boolean {
+  if (keepCount(config.pruneBackups) !== null) return false
+  const writers = (own.jobs ?? []).filter(({ seen }) => seen.enabled && seen.storage === config.id)
+  return writers.length === 0 || writers.some(({ seen }) => keepCount(seen.pruneBackups) === null)
 }
 
 /** The most archives that a retention keeps of a guest; null when it keeps all. */

@@ -1,17 +1,18 @@
 /** Figures as people say them: ages, sizes, times of day. */
 import { localTime } from './zone.js'
 
-/** `26 h 00 m 01 s`, `9 d 4 h`, `12 m`. Below three days with seconds only where a limit was crossed by less than a minute's worth. */
-export function ageInWords(seconds: number): string {
+/** `26 h 14 m`, `9 d 4 h`, `12 m`, `40 s`; with `withSeconds` `26 h 00 m 01 s`. */
+export function ageInWords(seconds: number, withSeconds = false): string {
   const whole = Math.max(0, Math.floor(seconds))
   const days = Math.floor(whole / 86_400)
   const hours = Math.floor(whole / 3600)
   const minutes = Math.floor((whole % 3600) / 60)
   const rest = whole % 60
   const two = (value: number): string => String(value).padStart(2, '0')
+  if (withSeconds && hours >= 1) return `${hours} h ${two(minutes)} m ${two(rest)} s`
   if (days >= 10) return `${days} d`
   if (days >= 4) return `${days} d ${hours - days * 24} h`
-  if (hours >= 1) return rest > 0 && minutes === 0 ? `${hours} h ${two(minutes)} m ${two(rest)} s` : `${hours} h ${two(minutes)} m`
+  if (hours >= 1) return `${hours} h ${two(minutes)} m`
   if (minutes >= 1) return `${minutes} m`
   return `${whole} s`
 }

@@ -11,7 +11,8 @@ export interface LocalTime {
   readonly weekday: Weekday
 }
 
-const WEEKDAYS: Readonly<Record<string, Weekday>> = { Mon: 'MO', Tue: 'TU', Wed: 'WE', Thu: 'TH', Fri: 'FR', Sat: 'SA', Sun: 'SU' }
+/** As `Date.getUTCDay` counts. */
+const WEEKDAYS: readonly Weekday[] = ['SU', 'MO', 'TU', 'WE', 'TH', 'FR', 'SA']
 const formats = new Map<string, Intl.DateTimeFormat>()
 
 function formatOf(zone: string): Intl.DateTimeFormat {
@@ -26,7 +27,6 @@ function formatOf(zone: string): Intl.DateTimeFormat {
     hour: '2-digit',
     minute: '2-digit',
     second: '2-digit',
-    weekday: 'short',
   })
   formats.set(zone, made)
   return made
@@ -41,25 +41,42 @@ export function isZone(zone: string): boolean {
   }
 }
 
-/** @throws RangeError for a zone that the runtime does not know (see `isZone`) */
-export function localTime(seconds: number, zone: string): LocalTime {
+/** Zones change their offset at whole quarters of an hour only, so one look at the zone data serves for each. */
+const QUARTER_SECONDS = 900
+const MOST_CACHED = 20_000
+const offsets = new Map<string, Map<number, number>>()
+
+/**
+ * Local wall clock minus UTC, seconds, at that instant.
+ * @throws RangeError for a zone that the runtime does not know (see `isZone`)
+ */
+export function offsetSeconds(seconds: number, zone: string): number {
+  const quarter = Math.floor(seconds / QUARTER_SECONDS)
+  const known = offsets.get(zone) ?? new Map<number, number>()
+  offsets.set(zone, known)
+  const cached = known.get(quarter)
+  if (cached !== undefined) return cached
+  const start = quarter * QUARTER_SECONDS
   const part: Record<string, string> = {}
-  for (const { type, value } of formatOf(zone).formatToParts(seconds * 1000)) part[type] = value
-  return {
-    year: Number(part.year),
-    month: Number(part.month),
-    day: Number(part.day),
-    hour: Number(part.hour),
-    minute: Number(part.minute),
-    second: Number(part.second),
-    weekday: WEEKDAYS[part.weekday ?? ''] ?? 'MO',
-  }
+  for (const { type, value } of formatOf(zone).formatToParts(start * 1000)) part[type] = value
+  const local = Date.UTC(Number(part.year), Number(part.month) - 1, Number(part.day), Number(part.hour), Number(part.minute), Number(part.second)) / 1000
+  if (known.size >= MOST_CACHED) known.clear()
+  known.set(quarter, local - start)
+  return local - start
 }
 
-/** Local wall clock minus UTC, seconds, at that instant. */
-export function offsetSeconds(seconds: number, zone: string): number {
-  const local = localTime(seconds, zone)
-  return Date.UTC(local.year, local.month - 1, local.day, local.hour, local.minute, local.second) / 1000 - Math.floor(seconds)
+/** @throws RangeError for a zone that the runtime does not know (see `isZone`) */
+export function localTime(seconds: number, zone: string): LocalTime {
+  const local = new Date((Math.floor(seconds) + offsetSeconds(seconds, zone)) * 1000)
+  return {
+    year: local.getUTCFullYear(),
+    month: local.getUTCMonth() + 1,
+    day: local.getUTCDate(),
+    hour: local.getUTCHours(),
+    minute: local.getUTCMinutes(),
+    second: local.getUTCSeconds(),
+    weekday: WEEKDAYS[local.getUTCDay()] ?? 'MO',
+  }
 }
 
 /** The instant of a wall-clock time; of two (autumn) the earlier, in a gap (spring) the one by the offset before it. */
