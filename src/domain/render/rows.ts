@@ -10,7 +10,8 @@ export type RowKind = 'host' | 'storage' | 'job' | 'guest' | 'target'
 export interface Row {
   readonly kind: RowKind
   readonly name: string
-  readonly state: State
+  /** Empty for a finding that is about something other than the state of the thing. */
+  readonly state: State | ''
   readonly reason: string
   readonly severity: Severity
   /** Age and limit, free space, next run: what there is to measure. Empty when nothing is. */
@@ -45,7 +46,7 @@ export interface ExtraFinding {
 
 export interface StatusRows {
   readonly sites: readonly SiteGroup[]
-  /** Findings that no row tells: about the monitor itself, the configuration, clocks. Worst first. */
+  /** Findings that belong to no host: about the monitor itself, the runbook files. Worst first. */
   readonly extra: readonly ExtraFinding[]
   readonly counts: Readonly<Record<Severity, number>>
 }
@@ -68,6 +69,13 @@ export function statusRows(document: StatusDocument): StatusRows {
     ...document.guests.map((entry) => ({ ...placeOf(entry), row: row('guest', `${entry.vmid} ${entry.name}`, entry, entry.type === 'lxc' ? 'CT' : 'VM') })),
     ...document.targets.map((entry) => ({ ...placeOf(entry), row: targetRow(entry) })),
   ]
+  const extra: ExtraFinding[] = []
+  const entries = entriesBySubject(document)
+  for (const finding of document.findings.filter((each) => !isTold(each, entries))) {
+    const place = placeOfFinding(finding.subject, document)
+    if (place === undefined) extra.push(extraFinding(finding))
+    else placed.push({ site: place.site, host: place.host, row: findingRow(finding, place) })
+  }
   const nodes = new Map(document.hosts.map((host) => [`${host.site}\n${host.host}`, host.node]))
   const sites = [...groupBy(placed, (entry) => entry.site)].map(([site, ofSite]) => {
     const hosts = [...groupBy(ofSite, (entry) => entry.host)].map(([host, ofHost]) => {
@@ -79,11 +87,7 @@ export function statusRows(document: StatusDocument): StatusRows {
   })
   const counts: Record<Severity, number> = { critical: 0, unknown: 0, warning: 0, ok: 0 }
   for (const { row: each } of placed) counts[each.severity] += 1
-  const told = new Set(placed.filter((entry) => entry.row.severity !== 'ok').map((entry) => entry.row.cause))
-  const extra = document.findings
-    .map(extraFinding)
-    .filter((finding) => !told.has(finding.message))
-    .sort((a, b) => SEVERITY_RANK[a.severity] - SEVERITY_RANK[b.severity] || compare(a.subject, b.subject))
+  extra.sort((a, b) => SEVERITY_RANK[a.severity] - SEVERITY_RANK[b.severity] || compare(a.subject, b.subject))
   for (const finding of extra) counts[finding.severity] += 1
   return { sites: sites.sort((a, b) => byWorst(a, b) || compare(a.site, b.site)), extra, counts }
 }
@@ -92,6 +96,50 @@ export function statusRows(document: StatusDocument): StatusRows {
 export function countsInWords(counts: Readonly<Record<Severity, number>>): string {
   const parts = (['critical', 'unknown', 'warning'] as const).filter((severity) => counts[severity] > 0).map((severity) => `${counts[severity]} ${severity}`)
   return [...parts, `${counts.ok} ok`].join(', ')
+}
+
+interface Place {
+  readonly site: string
+  readonly host: string
+  readonly kind: RowKind
+  readonly id: string
+}
+
+/** Everything that is judged, by the subject that findings name it with. */
+function entriesBySubject(document: StatusDocument): Map<string, Judged> {
+  return new Map<string, Judged>([
+    ...document.targets.map((entry): [string, Judged] => [`${entry.site}/target/${entry.id}`, entry]),
+    ...document.guests.map((entry): [string, Judged] => [`${entry.site}/guest/${entry.host}/${entry.vmid}`, entry]),
+    ...document.jobs.map((entry): [string, Judged] => [`${entry.site}/job/${entry.host}/${entry.id}`, entry]),
+    ...document.storages.map((entry): [string, Judged] => [`${entry.site}/storage/${entry.host}/${entry.id}`, entry]),
+    ...document.hosts.map((entry): [string, Judged] => [`${entry.site}/host/${entry.host}`, entry]),
+  ])
+}
+
+/** Whether the row of its subject says the same already. A finding stands alone in a mail, so it may name its subject before the words of the entry. */
+function isTold(finding: Finding, entries: ReadonlyMap<string, Judged>): boolean {
+  const entry = entries.get(finding.subject)
+  return entry !== undefined && entry.severity !== 'ok' && finding.message.endsWith(entry.message)
+}
+
+/** Under which host a finding belongs: subjects are `site/target/NAME`, `site/host/HOST` and `site/{guest,job,storage}/HOST/ID`. */
+function placeOfFinding(subject: string, document: StatusDocument): Place | undefined {
+  const [site = '', kind = '', ...rest] = subject.split('/')
+  const id = rest.join('/')
+  if (kind === 'target') {
+    const target = document.targets.find((entry) => entry.site === site && entry.id === id)
+    return target === undefined ? undefined : { site, host: target.host, kind, id }
+  }
+  const host = document.hosts.find((entry) => entry.site === site && (entry.host === id || id.startsWith(`${entry.host}/`)))?.host
+  if (host === undefined) return undefined
+  if (kind === 'host' && host === id) return { site, host, kind, id }
+  if (kind === 'guest' || kind === 'job' || kind === 'storage') return { site, host, kind, id: id.slice(host.length + 1) }
+  return undefined
+}
+
+function findingRow(finding: Finding, place: Place): Row {
+  const { reason, severity, message, next } = extraFinding(finding)
+  return { kind: place.kind, name: inert(place.id), state: '', reason, severity, measure: reason.replaceAll('_', ' '), cause: message, next, mark: '' }
 }
 
 interface Judged {

@@ -68,7 +68,7 @@ function extraLines(findings: readonly ExtraFinding[], width: number, palette: P
     ...headed(finding.severity, `${finding.subject} (${finding.reason})`, width, palette),
     ...explained(finding.message, finding.next, width, palette),
   ])
-  return ['', ...wrap('the monitor, the configuration, the clocks', width).map(palette.bold), ...lines]
+  return ['', ...wrap('the monitor itself', width).map(palette.bold), ...lines]
 }
 
 interface Layout {
@@ -99,7 +99,7 @@ function wideRow(row: Row, layout: Layout): string[] {
   const explanation = row.severity === 'ok' && row.state === 'OK' ? [] : explained(row.cause, row.next, layout.width, palette)
   if (stringWidth(row.name) > nameWidth) {
     const [first = '', ...rest] = wrap(row.name, layout.width - ROW_INDENT)
-    const details = measures === '' ? row.state : `${row.state}, ${measures}`
+    const details = [row.state, measures].filter((text) => text !== '').join(', ')
     return [head + first, ...rest.map((line) => ' '.repeat(ROW_INDENT) + line), ...indented(details, HANG, layout.width), ...explanation]
   }
   const columns = `${head}${padded(row.name, nameWidth)} ${padded(row.state, STATE_WIDTH)}`

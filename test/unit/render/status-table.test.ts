@@ -66,6 +66,38 @@ describe('the order', () => {
   })
 })
 
+describe('findings', () => {
+  const finding = {
+    condition: 'coverage',
+    severity: 'warning',
+    reason: 'vanished_guest',
+    message: 'guest 101 no longer exists on pve',
+    next: 'take 101 out',
+  } as const
+
+  it('that a row tells are not told twice, also when they name their subject first', () => {
+    const document = aStatus({ verdict: 'critical', targets: [aTarget({ id: 'a', state: 'STALE', severity: 'critical', message: 'too old' })] })
+    document.findings.push({ subject: 'shop/target/a', condition: 'freshness', severity: 'critical', reason: 'stale', message: 'a: too old', next: null })
+    const text = render(document)
+    expect(text.match(/too old/g)).toHaveLength(1)
+    expect(text).toMatch(/^CRITICAL estate lab: 1 critical, 0 ok;/)
+  })
+
+  it('about a thing of a host stand under that host by their severity, and those about the monitor by themselves', () => {
+    const document = troubled()
+    document.findings.push(
+      { ...finding, subject: 'shop/guest/pve/101' },
+      { ...finding, subject: 'shop/target/vm-204-infra-core-primary', message: 'calendar and target disagree' },
+    )
+    const text = render(document)
+    const [, ofPve = ''] = text.split('shop / pve\n')
+    expect(ofPve).toMatch(/WARNING {2}guest {3}101 +vanished guest\n +guest 101 no longer exists on pve\n +→ take 101 out/)
+    expect(ofPve).toContain('calendar and target disagree')
+    expect(ofPve.indexOf('guest 101')).toBeLessThan(ofPve.indexOf('app-radarr'))
+    expect(text.split('the monitor itself')[1]).toContain('lab/monitor/runbooks')
+  })
+})
+
 describe('the figures', () => {
   it('show ages against limits in words, and the last good artifact when it is older', () => {
     const text = words(render())
