@@ -36,7 +36,8 @@ const KNOWN_MASKS = new Set([
 ])
 
 const STANDARD_ARCHIVE = /vzdump-(?:qemu|lxc|openvz)-[1-9]\d{2,8}-\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d\.[a-z.]+$/
-const RANDOM_ROWS = /^\/(?:storage|nodes\/[^/]+\/(?:storage|qemu|lxc)|cluster\/backup-info\/not-backed-up|cluster\/notifications\/(?:targets|matchers|endpoints\/\w+))\/?$/
+const RANDOM_ROWS =
+  /^\/(?:storage|nodes\/[^/]+\/(?:storage|qemu|lxc)|cluster\/backup-info\/not-backed-up|cluster\/notifications\/(?:targets|matchers|endpoints\/\w+))\/?$/
 
 export class Masks {
   readonly unknown: readonly string[]
@@ -65,7 +66,8 @@ export class Masks {
       return state === undefined ? text : JSON.stringify(sortKeys(this.jobState(state)))
     }
     let out = text
-    if (name.endsWith('/storage.cfg')) out = out.replace(/^(\tcontent )(.*)$/gm, (_all, head: string, words: string) => head + words.split(',').sort().join(','))
+    if (name.endsWith('/storage.cfg'))
+      out = out.replace(/^(\tcontent )(.*)$/gm, (_all, head: string, words: string) => head + words.split(',').sort().join(','))
     if (name.endsWith('/notifications.cfg')) out = out.trimEnd().split(/\n\n/).sort().join('\n\n')
     return this.tokens(out, context, false)
   }
@@ -110,7 +112,10 @@ export class Masks {
   /** Masks inside running text: UPIDs, dates of the recording's own time, process numbers in names, generated UUIDs and MACs, option order. */
   private tokens(text: string, context: MaskContext, isStdout: boolean): string {
     let out = text.replace(/^(?:.*INFO: )?starting new backup job: .*$/gm, sortOptions)
-    if (this.on.has('upid')) out = out.replace(/UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:(?=\w+:[^:\s]*:[^:\s]+:)/g, (upid) => (context.known.includes(upid) ? upid : 'UPID:<masked>:'))
+    if (this.on.has('upid'))
+      out = out.replace(/UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:(?=\w+:[^:\s]*:[^:\s]+:)/g, (upid) =>
+        context.known.includes(upid) ? upid : 'UPID:<masked>:',
+      )
     if (this.on.has('pid')) out = out.replace(/vzdumptmp\d+/g, 'vzdumptmp<pid>')
     if (this.on.has('HASH(0x...) addresses')) out = out.replace(/HASH\(0x[0-9a-f]+\)/g, 'HASH(<masked>)')
     if (this.on.has('generated UUIDs and MACs')) {
@@ -119,7 +124,9 @@ export class Masks {
     }
     if (isStdout && this.on.has('UPIDs and dates in stdout')) {
       out = out.replace(/^CTIME: .*$/gm, 'CTIME: <date>')
-      out = out.replace(/(\d{4})([-_])(\d\d)\2(\d\d)([ -])(\d\d)([:_])(\d\d)\7(\d\d)/g, (date: string, ...g: string[]) => (isOfRecording(g, context) ? '<date>' : date))
+      out = out.replace(/(\d{4})([-_])(\d\d)\2(\d\d)([ -])(\d\d)([:_])(\d\d)\7(\d\d)/g, (date: string, ...g: string[]) =>
+        isOfRecording(g, context) ? '<date>' : date,
+      )
     }
     return out
   }
@@ -160,5 +167,9 @@ function sortRows(rows: Json[]): Json[] {
 
 function sortKeys(value: Json): Json {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sortKeys(inner)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sortKeys(inner)]),
+  )
 }

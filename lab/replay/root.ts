@@ -57,7 +57,8 @@ export async function makeHost(recording: Recording, sequence: Sequence, environ
   const { fixture } = recording
   const tz = sequence.tz ?? fixture.tz
   const files: Record<string, string> = { ...fixture.files, ...fixture.notes, ...fixture.task_logs, ...sequence.extra_files }
-  for (const node of new Set([fixture.hostname, ...fixture.nodes])) for (const kind of ['qemu-server', 'lxc']) await mkdir(path.join(dir, 'etc/pve/nodes', node, kind), { recursive: true })
+  for (const node of new Set([fixture.hostname, ...fixture.nodes]))
+    for (const kind of ['qemu-server', 'lxc']) await mkdir(path.join(dir, 'etc/pve/nodes', node, kind), { recursive: true })
   for (const folder of fixture.directories) await mkdir(path.join(dir, folder), { recursive: true })
   for (const [file, bytes] of Object.entries(fixture.files_by_size)) await putSized(dir, file, bytes)
   for (const [file, text] of Object.entries(files)) await put(dir, file, text)

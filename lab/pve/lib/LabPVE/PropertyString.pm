@@ -37,17 +37,18 @@ sub check_prune ($h) {
 sub parse ($name, $text, $path = '') {
   my $f = ref $name ? $name : $FORMAT{$name};
   my %out;
+  my $plain = sub ($k, $v) { my $pd = $f->{properties}{$k}; $pd && ($pd->{type} // '') eq 'boolean' ? boolean($v) // $v : $v };
   for my $part (split /,/, $text) {
     next if $part =~ /^\s*$/;
     if ($part =~ /^([^=]+)=(.+)$/) {
       my ($k, $v) = ($1, $2);
       die "duplicate key in comma-separated list property: $k\n" if defined $out{$k};
-      $out{$k} = ($f->{properties}{$k}{type} // '') eq 'boolean' ? boolean($v) // $v : $v;
+      $out{$k} = $plain->($k, $v);
     }
     elsif ($part !~ /=/) {
       my $k = $f->{default_key} // die "value without key, but schema does not define a default key\n";
       die "duplicate key in comma-separated list property: $k\n" if defined $out{$k};
-      $out{$k} = ($f->{properties}{$k}{type} // '') eq 'boolean' ? boolean($part) // $part : $part;
+      $out{$k} = $plain->($k, $part);
     }
     else { die "missing key in comma-separated list property\n" }
   }

@@ -122,7 +122,7 @@ sub parse_volume_id ($volid) {
 # (content type, file name, vmid, format) of a volume name in a directory storage.
 sub parse_volname ($s, $name) {
   if (!is_path_type($s)) { return LabPVE::StorageTypes::parse_volname_other($s, $name) }
-  return ('images', $2, $1, $3 || 'raw') if $name =~ m{^(\d+)/([^/\s]+?(?:\.(raw|qcow2|vmdk|subvol))?)$} && $2 =~ /\.(?:raw|qcow2|vmdk|subvol)$/;
+  return ('images', $2, $1, $3) if $name =~ m{^(\d+)/([^/\s]+\.(raw|qcow2|vmdk|subvol))$};
   return ('iso', $1, undef, 'iso') if $name =~ m{^iso/([^/]+\.(?:iso|img))$}i;
   return ('vztmpl', $1, undef, "t$2") if $name =~ m{^vztmpl/([^/]+\.tar\.(gz|xz|zst))$};
   return ('rootdir', $1, $1, 'raw') if $name =~ m{^rootdir/(\d+)$};

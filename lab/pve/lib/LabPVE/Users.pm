@@ -53,4 +53,20 @@ sub remove ($kind, $id) {
   LabPVE::Env::write_file($FILE, $out);
   return 1;
 }
+
+# Adds a guest to a pool; dies when there is no such pool.
+sub add_vm ($pool, $vmid) {
+  die "pool '$pool' does not exist\n" if !pools()->{$pool};
+  my $out = '';
+  for my $line (split /\n/, LabPVE::Env::read_file($FILE) // '') {
+    my @f = split /:/, $line, -1;
+    if (($f[0] // '') eq 'pool' && $f[1] eq $pool) {
+      $f[3] = join ',', LabPVE::Formats::split_list($f[3]), $vmid;
+      $line = join ':', @f;
+    }
+    $out .= "$line\n";
+  }
+  LabPVE::Env::write_file($FILE, $out);
+  return;
+}
 1;

@@ -54,8 +54,9 @@ sub write_tar ($task, $c, $log) {
   my %main = %{ $c->{main} };
   delete $main{lock};
   LabPVE::Env::write_file("$task->{tmpdir}/etc/vzdump/pct.conf", LabPVE::Guests::render({ main => \%main, pending => {}, sections => [] }));
-  my @cmd = ('tar', 'cpf', '-', '--totals', '--one-file-system', '-p', '--sparse', '--numeric-owner', '--acls', '--xattrs', '--warning=no-file-ignored', '--warning=no-xattr-write', "--directory=" . LabPVE::Env::path($task->{tmpdir}), './etc/vzdump/pct.conf', "--directory=$root", '.');
-  push @cmd, '--exclude=./tmp/?*', '--exclude=./var/tmp/?*', '--exclude=./var/run/?*.pid' if $task->{opts}{stdexcludes} // 1;
+  my @exclude = $task->{opts}{stdexcludes} // 1 ? ('--exclude=./tmp/?*', '--exclude=./var/tmp/?*', '--exclude=./var/run/?*.pid') : ();
+  my @options = qw(--totals --one-file-system -p --sparse --numeric-owner --acls --xattrs --warning=no-file-ignored --warning=no-xattr-write);
+  my @cmd = ('tar', 'cpf', '-', @options, @exclude, '--directory=' . LabPVE::Env::path($task->{tmpdir}), './etc/vzdump/pct.conf', "--directory=$root", '.');
   my $out = LabPVE::VZDumpQemu::open_archive($task);
   my $pid = open my $tar, '-|' // die "unable to fork - $!\n";
   if (!$pid) {

@@ -62,7 +62,7 @@ sub write ($out, $configs, $devices, $ctime, $progress = sub { }) {
       push @infos, pack 'nCCN', $mask, 0, $i + 1, $n;
       $flush->() if @infos == $PER_EXTENT;
       $done += $CLUSTER;
-      $progress->($done > $total ? $total : $done, $total) if $n % 1024 == 1023;
+      $progress->($done, $total) if $n % 1024 == 1023 && $done < $total;
     });
   }
   $flush->();
