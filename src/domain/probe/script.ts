@@ -136,7 +136,7 @@ say done`
 const PRODUCER_READER = shell`# how many active lines of all crontabs hold these words; the lines themselves may hold secrets and stay on the host
 cron_lines() {
   set +f
-  cat /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root /etc/crontabs/* 2>/dev/null | grep -v '^[[:space:]]*#' | grep -c -F -e "$1"
+  cat /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/* /etc/crontabs/* 2>/dev/null | grep -v '^[[:space:]]*#' | grep -c -F -e "$1"
   set -f
 }
 ask_cron() { say producer "$1" lines "$(cron_lines "$2")" readable "$(crontabs_readable)"; }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { HostProbePlan, HostReading, Reading } from '../../../src/domain/observation.js'
 import { matchesGlob } from '../../../src/domain/probe/glob.js'
 import { parseProbeOutput } from '../../../src/domain/probe/parse.js'
+import { parseDirectory } from '../../../src/domain/probe/parse-directory.js'
 import { NONCE, planFor, type TemporaryHost, temporaryHost } from './real-output.js'
 
 let host: TemporaryHost
@@ -85,6 +86,15 @@ test('bytes changed anywhere in a real output never make the parser throw', () =
     }),
     { numRuns: 500 },
   )
+})
+
+test('a listing that stops early, or holds a line that is none, is unread although its frame is whole', () => {
+  const whole = 'state present\nspace 10 5 /\nf0 1795239600 3 81a4 ./a.gz\nend'
+  expect(parseDirectory(whole)).toMatchObject({ ok: true, value: { files: [{ name: 'a.gz' }] } })
+  expect(parseDirectory(whole.replace('\nend', ''))).toMatchObject({ ok: false, code: 'truncated' })
+  expect(parseDirectory(whole.replace('3 81a4', 'x'))).toMatchObject({ ok: false, code: 'unparseable' })
+  expect(parseDirectory('dropped 7\nstate present\nend')).toMatchObject({ ok: false, code: 'truncated' })
+  expect(parseDirectory('')).toMatchObject({ ok: false })
 })
 
 test('patterns match as the shell expands them', () => {

@@ -254,6 +254,30 @@ test('a Proxmox program that fails makes its own answer unread, with its words',
   expect(seen?.storages).toEqual({ ok: true, value: [] })
 })
 
+test('an agent whose freeze failed is asked too; one that was switched off in the options is not', () => {
+  proxmoxHost(1)
+  host.write(
+    'mnt/backup/dump/vzdump-qemu-101-2026_11_21-02_00_00.log',
+    "x INFO: status = running\nx INFO: issuing guest-agent 'fs-freeze' command\nx ERROR: VM 101 qmp command 'guest-fsfreeze-freeze' failed - got timeout\n",
+  )
+  host.write(
+    'mnt/backup/dump/vzdump-qemu-100-2026_11_21-02_00_00.log',
+    "x INFO: status = running\nx INFO: skipping guest-agent 'fs-freeze', disabled in VM options\n",
+  )
+  const plan = planFor(host, { kind: 'proxmox', proxmox: { node: 'pve1' } })
+  expect(parseProbeOutput(plan, NONCE, host.run(plan).stdout).proxmox?.agents.map(({ vmid }) => vmid)).toEqual([101])
+})
+
+test('a folder that does not answer within its time is unknown for itself alone', () => {
+  host.write('good/a.gz', 'x')
+  host.write('hung/a.gz', 'x')
+  // a time limit that strikes at once for one of the two
+  host.program('timeout', `case "$*" in *${host.root}/hung*) exit 124;; esac; shift 3; exec "$@"`)
+  const plan = planFor(host, { directories: [files('d0', 'hung', ['*.gz']), files('d1', 'good', ['*.gz'])] })
+  const reading = parseProbeOutput(plan, NONCE, host.run(plan).stdout)
+  expect(reading.directories.map(({ reading: seen }) => (seen.ok ? 'read' : seen.code))).toEqual(['timed_out', 'read'])
+})
+
 test('nothing is left on the host', () => {
   const before = readdirSync('/dev/shm').filter((name) => name.startsWith('nightshift.'))
   host.run(planFor(host, { directories: [files('d0', '.', ['*'])] }))
