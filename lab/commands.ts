@@ -121,7 +121,12 @@ export async function clock({ lab: name, json }: Common, setting: string, hosts:
     const chosen = hosts === undefined ? [...lab.hosts.values()] : hosts.map((host) => lab.host(host))
     await Promise.all(chosen.map((host) => (offset === undefined ? resetClock(host) : setClock(host, offset))))
     if (json) printJson({ schema: 'nightshift.lab-clock/1', name, offsetSeconds: offset ?? 0, hosts: chosen.map((host) => host.name) })
-    else say(offset === undefined ? `clocks of ${chosen.length} hosts are true` : `clocks of ${chosen.length} hosts are ${Math.abs(offset)} s ${offset < 0 ? 'behind' : 'ahead'}`)
+    else
+      say(
+        offset === undefined
+          ? `clocks of ${chosen.length} hosts are true`
+          : `clocks of ${chosen.length} hosts are ${Math.abs(offset)} s ${offset < 0 ? 'behind' : 'ahead'}`,
+      )
   })
 }
 

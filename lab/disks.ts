@@ -5,7 +5,7 @@
  * bigalloc with 256 KiB clusters: 12 TB cost 8 MB of metadata and are made in 10 ms (without it 330 MB and seconds to fill).
  */
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { run } from './command.js'
 import { LabError } from './errors.js'
@@ -25,7 +25,7 @@ export interface DiskPlace {
   readonly folder: string
 }
 
-export const FILL_FILE = '.nightshift-lab-fill'
+const FILL_FILE = '.nightshift-lab-fill'
 
 export function imagePath(hostFolder: string, name: string): string {
   if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) throw new TypeError(`not a disk name: ${name}`)
@@ -92,7 +92,7 @@ fi
 export async function mount(place: DiskPlace, wanted: DiskMount): Promise<void> {
   const device = await attach(wanted.image)
   // The host's /dev has no loop devices and may not make any; the mount goes through a node that is there only for this moment.
-  const node = `/dev/.nightshift-lab-loop.${process.pid}`
+  const node = `/dev/nightshift-lab-${basename(wanted.image, '.img')}`
   const { stdout } = await run(['stat', '-c', '%Hr:%Lr', device])
   const [major = '', minor = ''] = stdout.trim().split(':')
   // By umask, not by `mknod -m`: its chmod goes through /proc/self, which shows another pid namespace here.
@@ -134,12 +134,25 @@ export function writeMounts(hostFolder: string, mounts: readonly DiskMount[]): v
   writeFileAtomic.sync(join(hostFolder, 'disks.json'), `${JSON.stringify(mounts, null, 2)}\n`)
 }
 
+/** Files that take all room but for `leave` bytes: the biggest piece that still fits, then the next; the file system's own book-keeping takes some on the way. */
+const FILL_SCRIPT = `
+set -eu
+path=$1 leave=$2 number=0
+rm -f "$path/${FILL_FILE}".*
+room() { set -- $(stat --file-system --format '%a %S' "$path"); echo $(($1 * $2 - leave)); }
+piece=$(room)
+while [ "$piece" -ge 4096 ] && [ "$(room)" -ge 4096 ]; do
+  number=$((number + 1))
+  fallocate --length "$piece" "$path/${FILL_FILE}.$number" 2>/dev/null || piece=$((piece / 2))
+  [ "$piece" -le "$(room)" ] || piece=$(room)
+done
+`
+
 /** @param host anything that runs a program in the host */
-export async function fill(host: { exec(argv: readonly string[]): Promise<{ stdout: string }> }, path: string, leaveBytes: number): Promise<void> {
-  const file = join(path, FILL_FILE)
-  await host.exec(['rm', '-f', file])
-  const { stdout } = await host.exec(['stat', '--file-system', '--format', '%a %S', path])
-  const [blocks = 0, blockSize = 0] = stdout.trim().split(' ').map(Number)
-  const bytes = blocks * blockSize - leaveBytes
-  if (bytes > 0) await host.exec(['fallocate', '--length', String(bytes), file])
+export async function fill(host: { exec(argv: readonly string[]): Promise<unknown> }, path: string, leaveBytes: number): Promise<void> {
+  await host.exec(['sh', '-c', FILL_SCRIPT, 'fill', path, String(leaveBytes)])
+}
+
+export async function empty(host: { exec(argv: readonly string[]): Promise<unknown> }, path: string): Promise<void> {
+  await host.exec(['sh', '-c', `rm -f "$1/${FILL_FILE}".*`, 'empty', path])
 }

@@ -48,8 +48,9 @@ function writeSshServer(files: UpperFiles, spec: HostSpec): void {
       '',
     ].join('\n'),
   )
-  // "Starting" ends when sshd listens; no restart by itself, so that a killed sshd stays killed.
-  const unit = ['[Service]', 'Restart=no']
+  // No restart by itself, so that a killed sshd stays killed. The lab's clock is read once per sshd process: its sandboxed half may not open files later
+  // (it would die by SIGSYS, and with it every connection).
+  const unit = ['[Service]', 'Restart=no', 'Environment=FAKETIME_CACHE_DURATION=1000000000']
   if (hasBusyBoxOnly(spec.kind)) unit.push(`BindReadOnlyPaths=${BUSYBOX_FOLDER}/bin:/usr/bin ${BUSYBOX_FOLDER}/sbin:/usr/sbin`)
   files.write('/etc/systemd/system/ssh.service.d/lab.conf', `${unit.join('\n')}\n`)
 }
@@ -70,7 +71,7 @@ function writeProxmoxFiles(files: UpperFiles): void {
       'After=network.target',
       '',
       '[Service]',
-      `ExecStart=${PVE_PROGRAMS.pvescheduler}`,
+      `ExecStart=${PVE_PROGRAMS.pvescheduler} start --debug 1`,
       'Restart=on-failure',
       '',
       '[Install]',

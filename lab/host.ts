@@ -17,6 +17,7 @@ import { LabError } from './errors.js'
 import { pveSource } from './host-files.js'
 import { labPaths } from './names.js'
 import { plugIn } from './network.js'
+import { inotifyAdvice } from './requirements.js'
 
 export interface ExecOptions {
   readonly stdin?: string | Uint8Array
@@ -173,15 +174,18 @@ export class LabHost {
   }
 
   async emptyDisk(path: string): Promise<void> {
-    await this.exec(['rm', '-f', join(path, disks.FILL_FILE)])
+    await disks.empty(this, path)
   }
 
   /** Waits until sshd listens: systemd starts it last of all. */
   async waitForSsh(timeoutMs = BOOT_TIMEOUT_MS): Promise<void> {
     const deadline = Date.now() + timeoutMs
     while (!(await answers(this.address, 22))) {
-      if (!this.isRunning())
+      if (!this.isRunning()) {
+        const limit = inotifyAdvice()
+        if (limit !== undefined) throw new LabError('config', `the lab host ${this.name} could not boot: ${limit.found}`, limit.next)
         throw new LabError('failed', `the lab host ${this.name} ended while it was booting`, `npm run lab -- --lab ${this.place.labName} up`)
+      }
       if (Date.now() > deadline) {
         const { stdout } = await this.exec(['systemctl', '--no-pager', 'list-jobs'], { check: false })
         throw new LabError(

@@ -13,7 +13,8 @@ export async function mendAll(lab: Lab): Promise<void> {
       await allowLogin(host)
       setLatency(host, 0)
       await startDaemon(host, 'ssh')
-      for (const unit of host.kind === 'proxmox' ? ['cron', 'pvescheduler'] : host.kind === 'guest' ? ['cron'] : []) await host.exec(['systemctl', 'start', unit], { check: false })
+      for (const unit of host.kind === 'proxmox' ? ['cron', 'pvescheduler'] : host.kind === 'guest' ? ['cron'] : [])
+        await host.exec(['systemctl', 'start', unit], { check: false })
     }),
   )
 }

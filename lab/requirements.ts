@@ -1,5 +1,5 @@
 /** Can this machine carry a lab? Said in one sentence, before anything is made. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { cgroupMount } from './cgroup.js'
 import { MACHINE_PATH, packageAdvice, run } from './command.js'
@@ -36,5 +36,29 @@ function isExecutable(path: string): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+/**
+ * systemd needs three inotify instances, and a user may have 128 of them by default (fs.inotify.max_user_instances): some forty hosts.
+ * @returns what to tell somebody whose host did not boot, when that is the likely cause
+ */
+export function inotifyAdvice(): { found: string; next: string } | undefined {
+  const most = Number(readFileSync('/proc/sys/fs/inotify/max_user_instances', 'utf8'))
+  const used = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .reduce((sum, pid) => sum + inotifyInstances(pid), 0)
+  if (used + 3 < most) return undefined
+  return {
+    found: `all ${most} inotify instances that the kernel gives to one user are in use`,
+    next: `take another lab down, or allow more: sysctl -w fs.inotify.max_user_instances=${Math.max(1024, most * 2)}`,
+  }
+}
+
+function inotifyInstances(pid: string): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).filter((descriptor) => readlinkSync(`/proc/${pid}/fd/${descriptor}`) === 'anon_inode:inotify').length
+  } catch {
+    return 0
   }
 }

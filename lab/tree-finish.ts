@@ -88,6 +88,8 @@ export function finishTree(tree: string): void {
   const units = join(tree, 'etc/systemd/system')
   for (const unit of MASKED) replaceByLink(join(units, unit), '/dev/null')
   for (const unit of OFF_UNTIL_ENABLED) rmSync(join(units, 'multi-user.target.wants', unit), { force: true })
+  // The message bus starts when somebody asks for it (dbus.socket): it takes memory and an inotify instance, of which a machine has few.
+  rmSync(join(tree, 'usr/lib/systemd/system/multi-user.target.wants/dbus.service'), { force: true })
   for (const file of readdirSync(join(tree, 'etc/ssh'))) if (file.startsWith('ssh_host_')) rmSync(join(tree, 'etc/ssh', file))
   replaceByLink(join(units, 'default.target'), '/lib/systemd/system/multi-user.target')
 
