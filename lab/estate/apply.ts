@@ -54,6 +54,7 @@ export async function mountStorage(lab: Lab, name: string, path: string): Promis
 
 async function mount(lab: Lab, name: string, { path, name: disk, sizeBytes, sharedFrom }: PlannedDisk): Promise<void> {
   const host = lab.host(name)
+  if ((await host.exec(['mountpoint', '-q', path], { check: false })).exitCode === 0) return
   if (sharedFrom === undefined) await host.mountDisk({ name: disk, path, sizeBytes })
   // A lab of a few hosts only may have no NAS: then the storage is a disk of its own.
   else if (lab.hosts.has(sharedFrom.host)) await host.mountShare({ path, from: lab.host(sharedFrom.host), disk: sharedFrom.disk, subPath: sharedFrom.subPath })

@@ -49,6 +49,7 @@ export class Product {
       stdout: 'ignore',
       stderr: 'pipe',
       buffer: false,
+      forceKillAfterDelay: 20_000,
     })
     child.stderr?.pipe(log)
     const product = new Product(lab, child, logPath)
@@ -63,7 +64,9 @@ export class Product {
 
   private async waitForStatus(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS
-    while ((await this.status()) === undefined) {
+    // A lab that was watched before has an older status lying there.
+    const startedAt = new Date().toISOString()
+    while (((await this.status())?.takenAt ?? '') < startedAt) {
       if (this.child.exitCode !== null)
         throw new LabError('failed', `nightshift up ended with ${this.child.exitCode} before its first pass`, `read ${this.logPath}`)
       if (Date.now() > deadline) throw new LabError('failed', `nightshift up made no pass within ${START_TIMEOUT_MS / 1000} s`, `read ${this.logPath}`)
@@ -103,7 +106,7 @@ export class Product {
 
   /** Tells it to stop and waits until it has. */
   async stop(): Promise<void> {
-    this.child.kill('SIGTERM', { forceKillAfterDelay: 20_000 } as never)
+    this.child.kill('SIGTERM')
     await this.child
   }
 }

@@ -61,8 +61,15 @@ export class Surgery {
   /** A new file; what stood there is moved aside. */
   write(host: string, file: PlannedFile, now: number): void {
     if (existsSync(this.at(host, file.path))) this.remove(host, file.path)
-    this.#note({ kind: 'added', host, path: file.path })
+    this.#note({ kind: 'added', host, path: this.#firstMissing(host, file.path) })
     writePlan(this.lab.host(host).root(), { disks: [], emptied: [], folders: [], files: [file] }, now)
+  }
+
+  /** The topmost folder that would have to be made for this path, or the path itself. */
+  #firstMissing(host: string, path: string): string {
+    let missing = path
+    while (dirname(missing) !== '/' && !existsSync(this.at(host, dirname(missing)))) missing = dirname(missing)
+    return missing
   }
 
   /** Changes a text file, keeping its mode and owner, with a fresh mtime. */

@@ -5,7 +5,7 @@ import { editConfig, rowOf } from '../config-edits.js'
 import { ESTATE_ZONE } from '../estate-plan.js'
 import { SHOP_BACKUPS } from '../jobs.js'
 import { Zone } from '../zone.js'
-import { ageTo, newestOf } from './files.js'
+import { afterNewest, ageTo, newestOf } from './files.js'
 import type { HurtCase } from './types.js'
 
 const DUMP = `${SHOP_BACKUPS}/dump`
@@ -33,12 +33,12 @@ export const ARTIFACT_CASES: readonly HurtCase[] = [
     title: 'A power cut left a partial archive',
     what: 'the newest archive of guest 200 has 34 GB of the usual 186 and a log that stops in the middle',
     async hurt(_lab, surgery) {
-      const begun = (await surgery.now('pve')) - 40 * 60
+      const { begun, ended } = await afterNewest(surgery, 'pve', DUMP, /^vzdump-qemu-200-.*\.vma\.zst$/)
       const archive = `vzdump-qemu-200-${zone.archiveStamp(begun)}.vma.zst`
-      surgery.write('pve', { path: `${DUMP}/${archive}`, sizeBytes: 34 * GB, mtime: begun + 540 }, begun)
+      surgery.write('pve', { path: `${DUMP}/${archive}`, sizeBytes: 34 * GB, mtime: ended }, begun)
       surgery.write(
         'pve',
-        { path: `${DUMP}/${archive.replace('.vma.zst', '.log')}`, content: BROKEN_LOG(200, zone.logStamp(begun), archive), mtime: begun + 540 },
+        { path: `${DUMP}/${archive.replace('.vma.zst', '.log')}`, content: BROKEN_LOG(200, zone.logStamp(begun), archive), mtime: ended },
         begun,
       )
     },
@@ -154,18 +154,25 @@ export const ARTIFACT_CASES: readonly HurtCase[] = [
     title: 'What a crash leaves behind',
     what: 'guest 211 has a .dat and a .tmp of a run that nobody finishes, and is still locked',
     async hurt(_lab, surgery) {
-      const begun = (await surgery.now('pve')) - 3 * HOUR
+      const { begun, ended } = await afterNewest(surgery, 'pve', DUMP, /^vzdump-qemu-211-.*\.vma\.zst$/)
       const base = `${DUMP}/vzdump-qemu-211-${zone.archiveStamp(begun)}`
-      surgery.write('pve', { path: `${base}.vma.dat`, sizeBytes: 4 * GB, mtime: begun + 70 }, begun)
+      surgery.write('pve', { path: `${base}.vma.dat`, sizeBytes: 4 * GB, mtime: ended }, begun)
       surgery.write('pve', { path: `${base}.tmp/qemu-server.conf`, content: 'name: finance-stack\n', mtime: begun }, begun)
       surgery.edit('pve', '/etc/pve/nodes/pve/qemu-server/211.conf', (text) => `lock: backup\n${text}`)
     },
     expect: [
-      { kind: 'guest', ids: ['211'], host: 'pve', optional: true, messageIncludes: ['lock'] },
-      { kind: 'target', ids: ['vm-211-finance-stack-primary'], optional: true },
-      { kind: 'finding', ids: ['shop/guest/pve/211', 'shop/target/vm-211-finance-stack-primary'], optional: true },
+      {
+        kind: 'target',
+        ids: ['vm-211-finance-stack-primary'],
+        state: 'PARTIAL',
+        reason: 'log_incomplete',
+        severity: 'critical',
+        messageIncludes: ['temporary name', 'last good'],
+      },
+      { kind: 'guest', ids: ['211'], host: 'pve', state: 'PARTIAL', optional: true },
+      { kind: 'finding', ids: ['*/guest/pve/211'], optional: true },
     ],
-    verdict: 'warning',
+    verdict: 'critical',
   },
   {
     name: 'future-mtime',

@@ -12,7 +12,10 @@ export const CALENDAR_CASES: readonly HurtCase[] = [
         editConfig(folder, 'calendar.yaml', (document) => void rowOf(document, 'events', 'id', 'vzdump-home-p2-weekly').delete('byday')),
       )
     },
-    expect: [{ kind: 'finding', ids: ['*vzdump-home-p2-weekly*', '*backup-home-p2-weekly*'], messageIncludes: ['sun'] }],
+    expect: [
+      { kind: 'finding', ids: ['*vzdump-home-p2-weekly*', '*backup-home-p2-weekly*'], messageIncludes: ['sun'] },
+      { kind: 'finding', ids: ['*/monitor/runbooks'], reason: 'runbooks_doubtful', severity: 'warning', messageIncludes: ['byday'] },
+    ],
     verdict: 'warning',
   },
 ]

@@ -122,6 +122,7 @@ export const COVERAGE_CASES: readonly HurtCase[] = [
       { kind: 'job', ids: ['backup-home-p2-weekly'], severity: 'critical', messageIncludes: ['synology-nas-storage'] },
       { kind: 'guest', ids: ['105'], host: 'proxmox-home', optional: true },
       { kind: 'target', ids: ['home-lxc-105-pihole-primary'], optional: true },
+      { kind: 'finding', ids: ['*/guest/proxmox-home/102'], reason: 'vanished_guest', messageIncludes: ['102', 'backup-home-p2-weekly'] },
       { kind: 'storage', ids: ['synology-nas-storage'], host: 'proxmox-home', severity: 'critical', optional: true },
     ],
     verdict: 'critical',

@@ -41,3 +41,13 @@ export async function ageTo(surgery: Surgery, host: string, folder: string, patt
   surgery.setTime(host, chosen.path, at)
   return { ...chosen, mtime: at }
 }
+
+/**
+ * A moment for a run that came after the newest fitting archive and is over: forty minutes ago where possible.
+ * @returns start and last write, seconds since 1970
+ */
+export async function afterNewest(surgery: Surgery, host: string, folder: string, pattern: RegExp): Promise<{ begun: number; ended: number }> {
+  const now = await surgery.now(host)
+  const begun = Math.min(now - 2, Math.max(now - 2400, newestOf(surgery, host, folder, pattern).mtime + 1))
+  return { begun, ended: Math.min(now - 1, begun + 540) }
+}

@@ -27,6 +27,7 @@ test('GNU tar lists and extracts the tar', () => {
 test('Python reads the zip, checksums included', () => {
   const path = join(folder, 'x.zip')
   writeFileSync(path, zipOf(ENTRIES))
-  const script = 'import sys,zipfile\nz=zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\nsys.stdout.write("|".join(z.namelist())+"|"+z.read("folder/rows.sql").decode())'
+  const script =
+    'import sys,zipfile\nz=zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\nsys.stdout.write("|".join(z.namelist())+"|"+z.read("folder/rows.sql").decode())'
   expect(execFileSync('python3', ['-c', script, path], { encoding: 'utf8' })).toBe(`a.txt|folder/rows.sql|${ENTRIES[1]?.content}`)
 })
