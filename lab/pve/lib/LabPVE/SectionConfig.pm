@@ -42,6 +42,7 @@ sub parse ($def, $raw) {
     my $at = "file $def->{file} line $n";
     my $bad = $known ? ($def->{id} ? $def->{id}->($type, $id) : undef) : "unsupported type '$type'";
     my $config = {};
+    my $last = $n;
     my $where = sub { "file $def->{file} line $n (section '$id')" };
     if (defined $bad) {
       warn_line("$at (skip section '$id'): $bad");
@@ -50,6 +51,7 @@ sub parse ($def, $raw) {
     }
     while (defined(my $l = $next->())) {
       last if $l eq '';
+      $last = $n;
       if ($l !~ /^\s+(\S+)(\s+(.*\S))?\s*$/) {
         warn_line($where->() . " - ignore config line: $l");
         next;
@@ -63,7 +65,7 @@ sub parse ($def, $raw) {
     $cfg->{order} = [grep { $_ ne $id } @{ $cfg->{order} }];
     push @{ $cfg->{order} }, $id;
     if (defined $missing) {
-      warn_line("$at (skip section '$id'): missing value for required option '$missing'");
+      warn_line("file $def->{file} line $last (skip section '$id'): missing value for required option '$missing'");
       $cfg->{ids}{$id} = undef;
       next;
     }

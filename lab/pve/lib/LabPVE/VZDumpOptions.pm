@@ -58,10 +58,10 @@ sub check_notes_template ($text) {
   LabPVE::Error::raise_param('notes-template' => 'contains a line feed') if $text =~ /\n/;
   my @problems;
   while ($text =~ /\\(.?)/gs) {
-    push @problems, "escape character '$1' at char " . ($-[0]) if $1 ne '\\' && $1 ne 'n';
+    push @problems, "escape sequence '\\$1' at char $-[0]" if $1 ne '\\' && $1 ne 'n';
   }
   while ($text =~ /\{\{(.*?)\}\}/g) {
-    push @problems, "variable '$1' at char " . ($-[0] + 2) if $1 !~ /^(?:cluster|guestname|node|vmid)$/;
+    push @problems, "variable '$1' at char " . ($-[0] + 4) if $1 !~ /^(?:cluster|guestname|node|vmid)$/;
   }
   LabPVE::Error::raise_param('notes-template' => 'found unknown: ' . join(', ', @problems)) if @problems;
   return;

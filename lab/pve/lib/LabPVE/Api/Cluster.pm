@@ -73,7 +73,7 @@ sub nextid_get ($) {
     code => sub ($param) {
       my $all = LabPVE::Guests::all();
       if (defined(my $id = $param->{vmid})) {
-        LabPVE::Error::raise_param(vmid => ($all->{$id}{type} eq 'qemu' ? 'VM' : 'CT') . " $id already exists") if $all->{$id};
+        LabPVE::Error::raise_param(vmid => "VM $id already exists") if $all->{$id};
         return "$id";
       }
       my ($lower, $upper) = next_id_range();

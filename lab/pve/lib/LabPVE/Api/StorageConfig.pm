@@ -86,22 +86,18 @@ sub list_create ($) {
         my $cfg = LabPVE::Storage::config();
         die "storage ID '$id' already defined\n" if $cfg->{ids}{$id};
         $opts->{path} //= "/mnt/pve/$id" if $type eq 'nfs' || $type eq 'cifs';
-        $opts->{content} //= { complete_default($type) }->{content};
         $cfg->{ids}{$id} = { type => $type, %$opts };
         push @{ $cfg->{order} }, $id;
-        LabPVE::Storage::activate($cfg, $id) if LabPVE::Storage::enabled_here($cfg->{ids}{$id});
+        # The default content is added on reading, not on writing: a new storage has no `content` line until the next rewrite.
+        my $completed = { ids => { $id => { %{ $cfg->{ids}{$id} } } }, order => [$id] };
+        LabPVE::StorageTypes::complete($completed);
+        LabPVE::Storage::activate($completed, $id) if LabPVE::Storage::enabled_here($completed->{ids}{$id});
         LabPVE::Env::write_file("/etc/pve/priv/storage/$id.pw", "$password\n") if defined $password;
         save($cfg);
       });
       return { storage => $id, type => $type };
     },
   };
-}
-
-sub complete_default ($type) {
-  my $cfg = { ids => { x => { type => $type, path => '/' } }, order => ['x'] };
-  LabPVE::StorageTypes::complete($cfg);
-  return (content => $cfg->{ids}{x}{content});
 }
 
 # Written without what reading adds (forced `shared`, a `local` that no file names).
