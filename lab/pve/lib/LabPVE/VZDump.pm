@@ -101,6 +101,7 @@ sub run ($self, $vmids) {
   say_line('info', 'skip external VMs: ' . join ', ', sort { $a <=> $b } @{ $self->{skiplist} }) if @{ $self->{skiplist} };
   my $all = LabPVE::Guests::all();
   my $failed = 0;
+  local @SIG{qw(INT TERM QUIT HUP)} = (sub { die "interrupted by signal\n" }) x 4;
   my $ok = eval {
     for my $vmid (sort { $a <=> $b } @$vmids) { $failed++ if !$self->backup_guest($vmid, $all->{$vmid}) }
     1;

@@ -17,6 +17,7 @@ sub start ($param, $how = {}) {
   my @local = @{ delete $per_node->{$node} // [] };
   push @local, @{ delete $per_node->{''} // [] };
   my @elsewhere = map { @$_ } values %$per_node;
+  stop_running() if $param->{stop};
   return 'OK' if !@local && ($param->{stop} || !$param->{all});
   my %opts = %$param;
   $opts{mailto} = [LabPVE::Formats::split_list($opts{mailto})] if defined $opts{mailto};
@@ -28,6 +29,20 @@ sub start ($param, $how = {}) {
     $run->run(\@local);
     close $lock;
   }, { quiet => $param->{quiet}, %$how });
+}
+
+# `--stop`: ends the run that /var/run/vzdump.pid names, and waits at most 15 s for it.
+sub stop_running {
+  require LabPVE::Tasks;
+  my ($upid) = (LabPVE::Env::read_file('/var/run/vzdump.pid') // '') =~ /^(\S+)/ or return;
+  my $task = LabPVE::Tasks::decode($upid);
+  return if !$task || !LabPVE::Tasks::is_running($task);
+  kill 'TERM', $task->{pid};
+  for (1 .. 150) {
+    return if !LabPVE::Tasks::is_running($task);
+    select undef, undef, undef, 0.1;
+  }
+  die "stopping backup process $task->{pid} failed\n";
 }
 
 my %NODE = (node => { format => 'pve-node', optional => 1 });
