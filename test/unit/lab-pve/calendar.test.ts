@@ -78,6 +78,14 @@ describe('the change of the clock', () => {
 
   it('leaves a gap of up to 80 minutes in a schedule of 20 minutes', async () => {
     const times = await next('*:0/20', 7, { tz: 'Europe/Vienna', now: Date.UTC(2026, 9, 24, 23, 10) / 1000 })
-    expect(times).toEqual(['2026-10-24 23:20', '2026-10-24 23:40', '2026-10-25 00:00', '2026-10-25 00:20', '2026-10-25 00:40', '2026-10-25 02:00', '2026-10-25 02:20'])
+    expect(times).toEqual([
+      '2026-10-24 23:20',
+      '2026-10-24 23:40',
+      '2026-10-25 00:00',
+      '2026-10-25 00:20',
+      '2026-10-25 00:40',
+      '2026-10-25 02:00',
+      '2026-10-25 02:20',
+    ])
   })
 })
