@@ -7,17 +7,19 @@ import { join } from 'node:path'
 import { LabError } from './errors.js'
 import type { LabHost } from './host.js'
 
-/** Services whose clock matters. */
-const CLOCKED = ['cron.service', 'pvescheduler.service']
+/**
+ * Services whose clock matters, and sshd: libfaketime unlinks its shared memory at the end of the process that made it. When that is sshd's sandboxed half, the
+ * kernel kills it (SIGSYS) and the connection with it; once the listener itself was started with libfaketime, the memory is the listener's. Open sessions stay.
+ */
+const CLOCKED = ['ssh.service', 'cron.service', 'pvescheduler.service']
 
 /** @param offsetSeconds how far the host's clock is ahead of the true time; negative: behind */
 export async function setClock(host: LabHost, offsetSeconds: number): Promise<void> {
   const root = host.root()
   // libfaketime reads this file again every second (FAKETIME_CACHE_DURATION).
   writeFileSync(join(root, 'etc/faketimerc'), `${offsetSeconds < 0 ? '' : '+'}${offsetSeconds}\n`)
-  const already = existsSync(join(root, 'etc/ld.so.preload'))
   writeFileSync(join(root, 'etc/ld.so.preload'), `${libraryPath(root)}\n`)
-  if (!already) await restartServices(host)
+  await restartServices(host)
 }
 
 export async function resetClock(host: LabHost): Promise<void> {
@@ -30,6 +32,7 @@ export async function resetClock(host: LabHost): Promise<void> {
 
 async function restartServices(host: LabHost): Promise<void> {
   await host.exec(['systemctl', 'try-restart', ...CLOCKED], { check: false })
+  if ((await host.exec(['systemctl', 'is-active', 'ssh.service'], { check: false })).exitCode === 0) await host.waitForSsh()
 }
 
 /** The multi-threaded variant is safe for both kinds of programs. */

@@ -48,9 +48,8 @@ function writeSshServer(files: UpperFiles, spec: HostSpec): void {
       '',
     ].join('\n'),
   )
-  // No restart by itself, so that a killed sshd stays killed. The lab's clock leaves sshd itself alone (not its sessions): libfaketime unlinks its shared
-  // memory at the end of a process, for which the kernel kills sshd's sandboxed half (SIGSYS), and with it every connection.
-  const unit = ['[Service]', 'Restart=no', 'Environment=FAKETIME_SKIP_CMDS=sshd']
+  // No restart by itself, so that a killed sshd stays killed. The lab's clock is read once per sshd process: its sandboxed half may not open files later.
+  const unit = ['[Service]', 'Restart=no', 'Environment=FAKETIME_CACHE_DURATION=1000000000']
   if (hasBusyBoxOnly(spec.kind)) unit.push(`BindReadOnlyPaths=${BUSYBOX_FOLDER}/bin:/usr/bin ${BUSYBOX_FOLDER}/sbin:/usr/sbin`)
   files.write('/etc/systemd/system/ssh.service.d/lab.conf', `${unit.join('\n')}\n`)
 }
