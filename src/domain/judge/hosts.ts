@@ -6,7 +6,7 @@ import { CLOCK_SKEW_LIMIT_SECONDS, subjectOf } from './pass.js'
 import type { ProxmoxView, ProxmoxViews } from './proxmox.js'
 import type { Verdict } from './report.js'
 import { onHost, report } from './report.js'
-import { ageInWords } from './words.js'
+import { ageInWords, listInWords } from './words.js'
 
 export function judgeHosts(pass: Pass, proxmox: ProxmoxViews): HostStatus[] {
   return [...pass.hosts.values()].map((view) => {
@@ -45,8 +45,34 @@ function judgeUnseen(pass: Pass, view: HostView, proxmox: ProxmoxViews): Verdict
   }
   const parent = host.guestOf ? pass.hosts.get(host.guestOf.host) : undefined
   // a guest behind a host that is not there either is no incident of its own
-  if (!parent || parent.up) report(pass, view.subject, 'blind', verdict)
+  if (parent && !parent.up) return verdict
+  const site = silentSite(pass, host.site)
+  if (site) report(pass, subjectOf(host.site, 'monitor', host.site), 'blind', site)
+  else report(pass, view.subject, 'blind', verdict)
   return verdict
+}
+
+/** A whole site that does not answer (its line is down), or that no worker reads, is one incident and not one per host. */
+function silentSite(pass: Pass, site: string): Verdict | null {
+  const machines = [...pass.hosts.values()].filter(({ host }) => host.site === site && !host.guestOf)
+  const reasons = [...new Set(machines.map(({ reason }) => reason))]
+  const [reason] = reasons
+  if (machines.length < 2 || reasons.length !== 1 || (reason !== 'connect_timeout' && reason !== 'no_worker')) return null
+  if (reason === 'no_worker') {
+    return {
+      reason,
+      severity: 'unknown',
+      message: `site ${site} is not looked at: no worker takes its work`,
+      next: `start the worker of site ${site}, or take task_queue off it in estate.yaml`,
+    }
+  }
+  const names = listInWords(machines.map(({ host }) => host.name))
+  return {
+    reason,
+    severity: 'unknown',
+    message: `none of the hosts of site ${site} answers (${names}): is the way to that site down?`,
+    next: `look at the line or the VPN to site ${site}`,
+  }
 }
 
 function guestIsStopped(view: HostView, proxmox: ProxmoxViews): string | null {
@@ -156,6 +182,3 @@ function judgeClock(pass: Pass, view: HostView): Verdict[] {
   report(pass, view.subject, 'clock', verdict)
   return [verdict]
 }
-
-/** The subject that stands for a host in `inhibitedBy`. */
-export const hostSubject = (view: HostView): string => subjectOf(view.host.site, 'host', view.host.name)

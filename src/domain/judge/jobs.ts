@@ -6,7 +6,7 @@ import type { JobView, ProxmoxView, ProxmoxViews } from './proxmox.js'
 import { failedBeforeAnyGuest } from './proxmox.js'
 import type { Verdict } from './report.js'
 import { onHost, report } from './report.js'
-import { listInWords, timeInWords } from './words.js'
+import { ageInWords, listInWords, timeInWords } from './words.js'
 
 export const jobSubject = (view: HostView, id: string): string => subjectOf(view.host.site, 'job', `${view.host.name}/${id}`)
 
@@ -49,13 +49,13 @@ function rememberedJobs(pass: Pass, view: HostView, own: ProxmoxView | undefined
 }
 
 function judgeOne(pass: Pass, own: ProxmoxView, job: JobView): JobStatus {
-  const { state, silent, condition, ...verdict } = verdictOf(pass, own, job)
+  const { state, silent, condition, ...verdict } = verdictOf(own, job)
   if (!silent) report(pass, jobSubject(own.view, job.seen.id), condition ?? 'config', verdict)
   const next = job.seen.enabled ? job.timing.nextRunSeconds : null
   return { site: own.view.host.site, host: own.view.host.name, id: job.seen.id, state, ...verdict, nextRunAt: next === null ? null : isoOf(next) }
 }
 
-function verdictOf(pass: Pass, own: ProxmoxView, job: JobView): JobVerdict {
+function verdictOf(own: ProxmoxView, job: JobView): JobVerdict {
   const { seen } = job
   const host = own.view.host.name
   const alias = own.view.host.sshAlias
@@ -140,7 +140,8 @@ function verdictOf(pass: Pass, own: ProxmoxView, job: JobView): JobVerdict {
       next: `is the scheduler up? ${onHost(alias, 'systemctl status pvescheduler')}`,
     }
   }
-  void pass
+  const endless = runsTooLong(own, job)
+  if (endless) return endless
   const runs = runningTask(own, job)
   const next = job.timing.nextRunSeconds
   const guests = `${job.covers.size} ${job.covers.size === 1 ? 'guest' : 'guests'}`
@@ -166,6 +167,24 @@ function disabled(own: ProxmoxView, job: JobView): JobVerdict {
       missing || nobody
         ? onHost(own.view.host.sshAlias, `pvesh delete /cluster/backup/${seen.id}`)
         : onHost(own.view.host.sshAlias, `pvesh set /cluster/backup/${seen.id} --enabled 1`),
+  }
+}
+
+/** A run that goes on for ever (a hung agent, a hung share) is late too: three times the usual time, and at least six hours more. */
+function runsTooLong(own: ProxmoxView, job: JobView): JobVerdict | null {
+  const task = job.lastTask
+  if (!task?.running) return null
+  const { usualSeconds } = job.timing
+  const going = own.view.clockSeconds - task.startSeconds
+  if (going <= Math.max(3 * usualSeconds, usualSeconds + 6 * 3600)) return null
+  const at = task.attempts.find(({ outcome }) => outcome === 'running')
+  return {
+    state: 'LATE',
+    reason: 'runs_too_long',
+    severity: 'warning',
+    condition: 'freshness',
+    message: `the run of ${job.seen.id} on ${own.view.host.name} has been going for ${ageInWords(going)}, usually it takes ${ageInWords(usualSeconds)}${at ? `; it is at guest ${at.vmid}` : ''}`,
+    next: onHost(own.view.host.sshAlias, `pvesh get /nodes/${own.node}/tasks/${task.upid}/log --limit 0`),
   }
 }
 

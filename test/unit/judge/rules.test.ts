@@ -1,6 +1,6 @@
 /** The rules one by one, each at its boundary. */
 import { expect, test } from 'vitest'
-import { readOk } from '../../../src/domain/observation.js'
+import { readOk, unreadHost } from '../../../src/domain/observation.js'
 import {
   ageNewest,
   archiveFile,
@@ -475,4 +475,51 @@ test('a stopped guest explains why its SSH host does not answer', () => {
     guests: seen.guests.ok ? readOk(seen.guests.value.map((guest) => (guest.vmid === 205 ? { ...guest, status: 'stopped' } : guest))) : seen.guests,
   }))
   expect(hostOf(judge(w), 'dev-tools').message).toContain('does not answer because guest 205 is stopped on pve')
+})
+
+test('a whole site that does not answer is one finding; one host of it that does not is its own', () => {
+  const silent = (w: World, names: readonly string[]) => {
+    for (const host of names)
+      w.hosts.set(
+        host,
+        unreadHost(host, { reason: 'connect_timeout', message: 'no answer' }, { startedAt: '2026-11-21T11:59:00Z', finishedAt: '2026-11-21T12:00:00Z' }),
+      )
+    return judge(w).findings.map(({ subject }) => subject)
+  }
+  expect(silent(world(), ['nas', 'proxmox-home'])).toEqual(['home/monitor/home'])
+  expect(silent(world(), ['nas'])).toEqual(['home/host/nas'])
+})
+
+test('guests behind a Proxmox host that does not answer are no findings of their own', () => {
+  const w = world()
+  for (const host of ['pve', 'dev-tools'])
+    w.hosts.set(
+      host,
+      unreadHost(host, { reason: 'connect_timeout', message: 'no answer' }, { startedAt: '2026-11-21T11:59:00Z', finishedAt: '2026-11-21T12:00:00Z' }),
+    )
+  expect(judge(w).findings.map(({ subject }) => subject)).toEqual(['shop/host/pve'])
+})
+
+test('a run that goes on for ever is LATE, and says which guest it hangs at', () => {
+  for (const [hours, late] of [
+    [5, false],
+    [9, true],
+  ] as const) {
+    const w = world()
+    judge(w)
+    const start = TWO_AM + DAY
+    w.now = start + hours * HOUR
+    const upid = upidOf(start)
+    changeProxmox(w, 'pve', (seen) => ({
+      ...seen,
+      tasks: seen.tasks.ok
+        ? readOk([{ upid, guest: '', startSeconds: start, endSeconds: null, status: 'RUNNING', user: 'root@pam' }, ...seen.tasks.value])
+        : seen.tasks,
+      taskLogs: seen.taskLogs.ok ? readOk([...seen.taskLogs.value, { name: upid, lines: ['INFO: Starting Backup of VM 204 (qemu)'] }]) : seen.taskLogs,
+      jobStates: readOk([{ jobId: 'backup-pve-daily', state: 'started', upid, message: null, updatedSeconds: null }]),
+    }))
+    const row = jobOf(judge(w), 'backup-pve-daily')
+    expect(row.state).toBe(late ? 'LATE' : 'OK')
+    if (late) expect(row.message).toMatch(/has been going for 9 h 00 m, usually it takes 15 m; it is at guest 204/)
+  }
 })
