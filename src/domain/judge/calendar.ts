@@ -82,9 +82,11 @@ function checkWords(pass: Pass, event: CalendarEvent): void {
 
 function jobDays(pass: Pass, job: JobView): Weekday[] | null {
   const zone = pass.runbooks.calendar.timezone
-  if (job.timing.runs.length === 0 || !isZone(zone)) return null
+  // of a disabled job the host is not asked about the schedule, but the job's row tells its next run
+  const runs = job.timing.runs.length > 0 ? job.timing.runs : job.timing.nextRunSeconds === null ? [] : [job.timing.nextRunSeconds]
+  if (runs.length === 0 || !isZone(zone)) return null
   const order: Weekday[] = ['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU']
-  const days = new Set(job.timing.runs.map((run) => localTime(run, zone).weekday))
+  const days = new Set(runs.map((run) => localTime(run, zone).weekday))
   return order.filter((day) => days.has(day))
 }
 

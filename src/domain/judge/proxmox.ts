@@ -179,6 +179,11 @@ function lastTaskOf(seen: ProxmoxObservation, job: JobSeen, tasks: readonly Task
   return tasks.find((task) => task.upid === state.upid) ?? null
 }
 
+/** No such guest on any node, by lists and configuration files that were both read. */
+export function isGone(own: ProxmoxView, vmid: number): boolean {
+  return own.guests !== null && own.seen.configs.ok && !own.guests.has(vmid) && !own.seen.configs.value.some((config) => config.vmid === vmid)
+}
+
 /** Jobs that really back this guest up: enabled, able to run here. */
 export function coveringJobs(proxmox: ProxmoxView, vmid: number): readonly JobView[] {
   return (proxmox.jobs ?? []).filter((job) => job.seen.enabled && job.broken === null && job.covers.has(vmid))

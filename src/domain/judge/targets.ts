@@ -13,7 +13,7 @@ import { bandOf, directoryOf, severityOf, subjectOf } from './pass.js'
 import type { ProducerState } from './producers.js'
 import { guestOfTarget, producerStateOf } from './producers.js'
 import type { ProxmoxView, ProxmoxViews } from './proxmox.js'
-import { coveringJobs, uncoveredBecause } from './proxmox.js'
+import { coveringJobs, isGone, uncoveredBecause } from './proxmox.js'
 import { onHost, report } from './report.js'
 import { isMounted, storageOfPath, storageSubject } from './storages.js'
 import { waiverState } from './waivers.js'
@@ -59,7 +59,10 @@ function judgeTarget(pass: Pass, proxmox: ProxmoxViews, target: Target): JudgedT
   const own = guest ? (proxmox.get(guest.host) ?? null) : null
   const seen = view ? lookAt(pass, view, target, own, guest) : null
   const freshness = seen && 'set' in seen ? freshnessOf(pass, view as HostView, target, own, guest, seen.set) : null
-  const verdict = target.decommissioned || !target.enabled ? asleep(pass, target, freshness) : awake(pass, target, view, own, guest, seen, freshness)
+  const verdict =
+    target.decommissioned || !target.enabled
+      ? { ...asleep(pass, target, freshness), told: own !== null && guest !== null && isGone(own, guest.vmid) }
+      : awake(pass, target, view, own, guest, seen, freshness)
   const subject = subjectOf(view?.host.site ?? pass.runbooks.estate.id, 'target', target.id)
   const severity = verdict.state === 'DISABLED' && verdict.reason !== 'disabled' ? 'ok' : severityOf(verdict.state, target.classification === 'rebuildable')
   if (!verdict.inhibitedBy && !verdict.told)

@@ -4,6 +4,7 @@ import { guestSubject } from './guests.js'
 import type { Pass } from './pass.js'
 import { guestOfTarget } from './producers.js'
 import type { ProxmoxView, ProxmoxViews } from './proxmox.js'
+import { isGone } from './proxmox.js'
 import { report } from './report.js'
 import { listInWords } from './words.js'
 
@@ -44,10 +45,6 @@ export function reportVanished(pass: Pass, proxmox: ProxmoxViews): void {
       next: `take ${vmid} out there, or mark it decommissioned: {reason, date}`,
     })
   }
-}
-
-function isGone(own: ProxmoxView, vmid: number): boolean {
-  return own.guests !== null && own.seen.configs.ok && !own.guests.has(vmid) && !own.seen.configs.value.some((config) => config.vmid === vmid)
 }
 
 const NAMED_IN_TEXT = /\b(?:VMs?|CTs?|LXCs?|guests?)[\s#]*(\d{3,9}(?:\s*(?:,|and|&|\+|\/)\s*\d{3,9})*)/gi
