@@ -61,7 +61,7 @@ function writeProxmoxFiles(files: UpperFiles): void {
   }
   files.write('/etc/nightshift-lab/pve.json', `${JSON.stringify({ latency_ms: 0, now: null })}\n`)
   if (!readdirSync(join(pveSource(), 'bin')).includes('pvescheduler')) return
-  // The name and the place of the real unit (pve-manager services/pvescheduler.service).
+  // The name and the place of the real unit (pve-manager services/pvescheduler.service); the daemon does what pvestatd does about ended tasks as well.
   files.write(
     '/etc/systemd/system/pvescheduler.service',
     [
@@ -70,7 +70,7 @@ function writeProxmoxFiles(files: UpperFiles): void {
       'After=network.target',
       '',
       '[Service]',
-      `ExecStart=${PVE_PROGRAMS.pvescheduler} start --debug 1`,
+      `ExecStart=${PVE_FOLDER}/bin/nightshift-lab-pve daemon`,
       'Restart=on-failure',
       '',
       '[Install]',

@@ -28,6 +28,9 @@ export const SHUTDOWN_GRACE_SECONDS = 20
 /** Connections are kept from one pass to the next. */
 const IDLE_PERIODS = 1.5
 
+/** Three unanswered ones end a connection: a host that vanished between two passes is noticed within 12 s. */
+const KEEPALIVE_MS = 4_000
+
 export interface RunningWorkers {
   /** Resolves when all workers have stopped; rejects when one of them dies. */
   readonly stopped: Promise<void>
@@ -88,7 +91,13 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
 function readingDeps(runbooks: RunbookSet): ReadingDeps & { readonly pool: SshPool } {
   const redact = makeRedact(knownSecrets(runbooks))
   const { configPath, knownHostsPaths } = runbooks.estate.ssh
-  const pool = new SshPool({ configPath, knownHostsPaths, redact, idleCloseMs: IDLE_PERIODS * runbooks.estate.monitor.periodSeconds * 1000 })
+  const pool = new SshPool({
+    configPath,
+    knownHostsPaths,
+    redact,
+    idleCloseMs: IDLE_PERIODS * runbooks.estate.monitor.periodSeconds * 1000,
+    keepaliveIntervalMs: KEEPALIVE_MS,
+  })
   return { pool, ssh: () => pool, redact, now: () => new Date() }
 }
 

@@ -39,7 +39,7 @@ export interface StateDeps {
 export type MonitorActivities = ReturnType<typeof createSiteActivities> & ReturnType<typeof createStateActivities>
 
 /** How often a reading says that it is alive; a third of the heartbeat time-out. */
-const HEARTBEAT_EVERY_MS = 5_000
+const HEARTBEAT_EVERY_MS = 3_000
 
 /** Room for the details in a history: the whole table is in the status document. */
 const MOST_DETAILS_BYTES = 6_000

@@ -7,8 +7,8 @@ import { WorkflowFailedError } from '@temporalio/client'
 import { CancelledFailure, rootCause, TerminatedFailure, TimeoutFailure } from '@temporalio/common'
 import { taskQueueOf } from '../domain/ids.js'
 import { RUNBOOKS } from '../domain/runbook-catalog.js'
-import { loadRunbooks } from '../runbooks/index.js'
 import { connectEstate } from './estate-client.js'
+import { estateIdOf } from './estate-id.js'
 import { startOrFollow } from './start-run.js'
 import { UsageError } from './usage-error.js'
 
@@ -29,13 +29,13 @@ export async function run(options: RunOptions): Promise<number> {
   const runbook = RUNBOOKS[options.runbook]
   if (runbook === undefined) throw new UsageError(`there is no runbook ${options.runbook}`, `known: ${Object.keys(RUNBOOKS).join(', ')}`)
   const input = parseJsonInput(options.input)
-  const { estate } = await loadRunbooks(options.config)
-  const temporal = await connectEstate(estate.id)
+  const estateId = await estateIdOf(options.config)
+  const temporal = await connectEstate(estateId)
   try {
     const { handle, followed } = await startOrFollow(temporal.client, {
       type: options.runbook,
-      workflowId: runbook.workflowId(estate.id, input),
-      taskQueue: taskQueueOf(estate.id),
+      workflowId: runbook.workflowId(estateId, input),
+      taskQueue: taskQueueOf(estateId),
       input,
       summary: runbook.summary,
     })
@@ -77,7 +77,7 @@ function parseJsonInput(text: string | undefined): unknown {
 
 function failureOf(error: unknown): { outcome: 'failed' | 'cancelled' | 'terminated' | 'timed out' | 'unknown'; message: string } {
   if (!(error instanceof WorkflowFailedError)) return { outcome: 'unknown', message: error instanceof Error ? error.message : String(error) }
-  const message = rootCause(error) ?? error.message
+  const message = rootCause(error.cause) ?? error.message
   if (error.cause instanceof CancelledFailure) return { outcome: 'cancelled', message }
   if (error.cause instanceof TerminatedFailure) return { outcome: 'terminated', message }
   if (error.cause instanceof TimeoutFailure) return { outcome: 'timed out', message }

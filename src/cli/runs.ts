@@ -1,6 +1,6 @@
 /** `nightshift runs`: the runs of this estate, newest first, as Temporal knows them. */
-import { loadRunbooks } from '../runbooks/index.js'
 import { connectEstate } from './estate-client.js'
+import { estateIdOf } from './estate-id.js'
 
 export interface RunRow {
   readonly runbook: string
@@ -13,8 +13,7 @@ export interface RunRow {
 
 /** @returns at most `limit` runs; `openOnly` leaves out those that have ended */
 export async function listRuns(options: { config: string; limit: number; openOnly: boolean }): Promise<RunRow[]> {
-  const { estate } = await loadRunbooks(options.config)
-  const temporal = await connectEstate(estate.id)
+  const temporal = await connectEstate(await estateIdOf(options.config))
   try {
     const rows: RunRow[] = []
     const query = options.openOnly ? 'ExecutionStatus = "Running"' : undefined

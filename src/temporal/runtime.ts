@@ -26,7 +26,9 @@ export async function installRuntime(setup: RuntimeSetup = {}): Promise<Runtime>
   const redact = setup.redact ?? ((text: string) => text)
   const level = setup.logLevel ?? 'WARN'
   return Runtime.install({
-    logger: new DefaultLogger(level, (entry) => write(redact(formatLogEntry(entry)))),
+    logger: new DefaultLogger(level, (entry) => {
+      if (!isExpected(entry)) write(redact(formatLogEntry(entry)))
+    }),
     ...(setup.ownSignals === true && { shutdownSignals: [] }),
     telemetryOptions: {
       logging: { filter: { core: level === 'TRACE' || level === 'DEBUG' ? level : 'WARN', other: 'ERROR' }, forward: {} },
@@ -48,6 +50,11 @@ export function parseMetricsAddress(text: string): { readonly host: string; read
   }
   const bracketed = match[1] ?? (match[2] === undefined || match[2] === 'localhost' ? '127.0.0.1' : match[2])
   return { host: bracketed.replace(/^\[|\]$/g, ''), bracketed, port }
+}
+
+/** The worker of the state queue has activities only, on purpose. */
+function isExpected(entry: LogEntry): boolean {
+  return entry.message.startsWith('No workflows registered')
 }
 
 /** One line per entry: time, level, message, then the facts as key=value. */

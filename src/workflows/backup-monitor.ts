@@ -14,6 +14,10 @@ import { parseInput, phase, runbookAttributes } from './shell.js'
 /** A site's worker must take up its work within this time; after it the site is UNKNOWN `no_worker`. */
 const NO_WORKER_AFTER_SECONDS = 30
 
+/** Both take well under a second; a worker that died in them is noticed after this time. */
+const OPEN_SECONDS = 10
+const CLOSE_SECONDS = 20
+
 export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<PassResult> {
   parseInput('backupMonitor', backupMonitorInput, rawInput ?? {})
   upsertSearchAttributes(runbookAttributes('backupMonitor'))
@@ -33,7 +37,7 @@ export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<Pass
 
 function openPass(): Promise<PassPlan> {
   const { runId, workflowId } = workflowInfo()
-  return stateActivities().openPass.executeWithOptions({ summary: 'Read the runbook files' }, [{ passId: runId, workflowId }])
+  return stateActivities(OPEN_SECONDS).openPass.executeWithOptions({ summary: 'Read the runbook files' }, [{ passId: runId, workflowId }])
 }
 
 /** Never fails: a site that could not be read is part of the answer. */
@@ -42,7 +46,7 @@ async function readSite(pass: PassPlan, site: SitePlan): Promise<SiteReading | S
     taskQueue: site.taskQueue ?? workflowInfo().taskQueue,
     scheduleToStartTimeout: site.taskQueue === undefined ? '5 minutes' : `${NO_WORKER_AFTER_SECONDS} seconds`,
     startToCloseTimeout: `${site.deadlineSeconds + 30} seconds`,
-    heartbeatTimeout: '15 seconds',
+    heartbeatTimeout: '10 seconds',
     retry: { maximumAttempts: 3, initialInterval: '1 second' },
   })
   try {
@@ -66,16 +70,16 @@ function whyUnread(site: SitePlan, failure: ActivityFailure): SiteUnread['unread
 
 function closePass(pass: PassPlan, readings: readonly (SiteReading | SiteUnread)[]): Promise<PassResult> {
   const { runId, workflowId } = workflowInfo()
-  return stateActivities().closePass.executeWithOptions({ summary: 'Judge, write status, metrics and receipt' }, [
+  return stateActivities(CLOSE_SECONDS).closePass.executeWithOptions({ summary: 'Judge, write status, metrics and receipt' }, [
     { passId: pass.passId, workflowId, runId, readings },
   ])
 }
 
 /** Activities of the one worker that owns the state folder. */
-function stateActivities() {
+function stateActivities(seconds: number) {
   return proxyActivities<MonitorActivities>({
     taskQueue: queueNames(workflowInfo().taskQueue).state,
-    startToCloseTimeout: '1 minute',
+    startToCloseTimeout: `${seconds} seconds`,
     retry: { maximumAttempts: 3, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidRunbooks'] },
   })
 }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common'
-import { historyToJSON } from '@temporalio/common/lib/proto-utils'
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,0 +1,254 @@
+/** What may happen to nightshift itself while it works: each ends with the right words, and nothing is lost. */
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
+import { execa } from 'execa'
+import { afterEach, describe, expect, inject, it } from 'vitest'
+import type { YAMLMap, YAMLSeq } from 'yaml'
+import { openLab } from '../../lab/lab.js'
+import { packageRoot } from '../../src/temporal/package-root.js'
+import { environmentOf, nightshift, type RunningUp, startUp } from '../support/nightshift.js'
+import { clientOf, eventually, makePlace, onePass, statusOf, type TestPlace } from '../support/place.js'
+
+const lab = inject('lab')
+const undo: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step()
+})
+
+async function place(state?: string): Promise<TestPlace> {
+  const made = await makePlace(lab.config, state)
+  undo.push(() => made.remove())
+  return made
+}
+
+async function up(where: TestPlace, args: readonly string[] = []): Promise<RunningUp> {
+  const running = await startUp(where, args, /A pass every/)
+  undo.push(() => running.stop())
+  return running
+}
+
+const targetsOf = (document: { get(key: string): unknown }) => (document.get('targets') as YAMLSeq<YAMLMap>).items
+
+describe('the runbook files', () => {
+  it('stay in force as they were when one is broken while nightshift runs, and the status names the line', async () => {
+    const where = await place()
+    await up(where)
+    const good = await where.read('inventory.yaml')
+    await where.write('inventory.yaml', good.replace(/^targets:$/m, 'targets: [oops'))
+    const broken = await onePass(where)
+    expect(broken.findings.find((finding) => finding.reason === 'runbooks_broken')?.message).toMatch(/inventory\.yaml:\d+:\d+/)
+    expect(broken.verdict).toBe('critical')
+    expect(broken.seen).toBe(28)
+    await where.write('inventory.yaml', good)
+    const mended = await onePass(where)
+    expect(mended.findings).toEqual([])
+    expect(mended.verdict).toBe('ok')
+  })
+
+  it('with no enabled target at all give UNKNOWN, never OK', async () => {
+    const where = await place()
+    await where.edit('inventory.yaml', (document) => {
+      for (const target of targetsOf(document)) target.set('enabled', false)
+    })
+    const once = await nightshift(where, ['up', '--once', '--json', '--temporal-port', '17401', '--ui-port', '17402'])
+    expect(once.exitCode).toBe(3)
+    expect(JSON.parse(once.stdout)).toMatchObject({ verdict: 'unknown', expected: 0, seen: 0 })
+  })
+})
+
+describe('passes', () => {
+  it('that run at the same time leave the status of the newer one, and both their rows', async () => {
+    const where = await place()
+    const running = await up(where)
+    const { client, close } = await clientOf(running, lab.name)
+    undo.push(close)
+    const start = (id: string) =>
+      client.workflow.execute('backupMonitor', { workflowId: id, taskQueue: `nightshift-${lab.name}`, args: [{}] }) as Promise<{
+        passId: string
+        takenAt: string
+      }>
+    const [one, two] = await Promise.all([start('monitor/test-one'), start('monitor/test-two')])
+    const newer = one.takenAt > two.takenAt ? one : two
+    expect((await statusOf(where)).status.passId).toBe(newer.passId)
+  })
+
+  it('survive kill -9 of nightshift and of its Temporal server in the middle, and are finished after the restart', async () => {
+    const where = await place()
+    const slow = await openLab(lab.name)
+    await labCommand('latency', '550')
+    undo.push(() => labCommand('latency', '0'))
+    expect(slow.name).toBe(lab.name)
+    const first = await startUp(where, [], /A pass every/)
+    const before = (await statusOf(where)).status
+    const run = nightshift(where, ['run', 'backupMonitor', '--detach', '--json'])
+    const { workflowId, runId } = JSON.parse((await run).stdout) as { workflowId: string; runId: string }
+    await first.kill()
+    const second = await startUp(where, [], 'worker is up', first)
+    undo.push(() => second.stop())
+    const { client, close } = await clientOf(second, lab.name)
+    undo.push(close)
+    const result = (await client.workflow.getHandle(workflowId, runId).result()) as { passId: string; verdict: string }
+    expect(result).toMatchObject({ passId: runId, verdict: 'ok' })
+    expect((await statusOf(where)).status.takenAt > before.takenAt).toBe(true)
+    const verified = await nightshift(where, ['receipts', 'verify', '--json'])
+    expect(verified.exitCode, verified.stdout).toBe(0)
+  })
+
+  it('go on when only the Temporal server dies in the middle', async () => {
+    const where = await place()
+    await labCommand('latency', '550')
+    undo.push(() => labCommand('latency', '0'))
+    const running = await up(where)
+    const pass = nightshift(where, ['run', 'backupMonitor', '--json'])
+    const server = await execa('pgrep', ['-f', '--', `start-dev .*--port ${running.temporalPort} `])
+    process.kill(Number(server.stdout.split('\n')[0]), 'SIGKILL')
+    await pass
+    await running.until('the Temporal server is back')
+    expect((await onePass(where)).verdict).toBe('ok')
+  })
+
+  it('say no_worker for a site whose worker is not there, and read it when it is', async () => {
+    const where = await place()
+    await where.edit('estate.yaml', (document) => {
+      const sites = document.get('sites') as YAMLSeq<YAMLMap>
+      sites.items.find((site) => site.get('id') === 'home')?.set('task_queue', 'test-home')
+    })
+    const running = await up(where)
+    const alone = (await statusOf(where)).status
+    expect(alone.verdict).toBe('unknown')
+    expect(alone.hosts.filter((host) => host.site === 'home').map((host) => host.reason)).toEqual(['no_worker', 'no_worker', 'no_worker'])
+    expect(alone.findings.filter((finding) => finding.reason === 'no_worker')).toHaveLength(1)
+    expect(alone.targets.filter((target) => target.site === 'shop' && target.enabled).every((target) => target.state === 'OK')).toBe(true)
+
+    const worker = execa(process.execPath, [join(packageRoot(), 'dist', 'src', 'worker.js'), '--config', where.config, '--site', 'home'], {
+      env: { ...environmentOf({ config: where.config, state: '/nonexistent' }), TEMPORAL_ADDRESS: `127.0.0.1:${running.temporalPort}` },
+      extendEnv: false,
+      reject: false,
+    })
+    undo.push(async () => {
+      worker.kill('SIGTERM')
+      await worker
+    })
+    const together = await onePass(where)
+    expect(together.verdict).toBe('ok')
+    expect(together.seen).toBe(28)
+  })
+})
+
+describe('a full disk', () => {
+  it('leaves the old status and a chain that verifies, says so, and the next pass heals', async () => {
+    const disk = await mkdtemp(join(tmpdir(), 'nightshift-full-'))
+    await execa('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=700', 'nightshift-test', disk])
+    undo.push(async () => {
+      await execa('umount', ['-l', disk])
+      await rm(disk, { recursive: true })
+    })
+    const state = join(disk, 'state')
+    await mkdir(state)
+    const where = await place(state)
+    await up(where, ['--temporal-data', await temporaryFolder()])
+    const before = (await statusOf(where)).status
+    await execa('sh', ['-c', 'dd if=/dev/zero of="$1/filler" bs=4k 2>/dev/null; :', 'fill', disk])
+    const failed = await nightshift(where, ['run', 'backupMonitor', '--json'])
+    expect(failed.exitCode).toBe(2)
+    expect(failed.stdout).toMatch(/no space|full/i)
+    expect((await statusOf(where)).status.passId).toBe(before.passId)
+    await rm(join(disk, 'filler'))
+    expect((await onePass(where)).takenAt > before.takenAt).toBe(true)
+    expect((await nightshift(where, ['receipts', 'verify', '--json'])).exitCode).toBe(0)
+  })
+})
+
+describe('secrets', () => {
+  it('that hosts print where things fail are in no history, log, status, receipt or argument list', async () => {
+    const canary = 'Zx7-canary-Qw93'
+    const estate = await openLab(lab.name)
+    const nas = estate.host('nas')
+    const pve = estate.host('pve')
+    const profile = `${nas.sshUser.home}/.bashrc`
+    await nas.exec([
+      'sh',
+      '-c',
+      `cp ${profile} /tmp/bashrc.kept 2>/dev/null; printf 'echo password=%s; echo token=%s >&2\\n' ${canary} ${canary} >> ${profile}`,
+    ])
+    undo.push(() => nas.exec(['sh', '-c', `if [ -e /tmp/bashrc.kept ]; then cp /tmp/bashrc.kept ${profile}; else rm -f ${profile}; fi`]))
+    await pve.exec(['sh', '-c', `cp /etc/pve/jobs.cfg /root/jobs.kept; printf '\\nnonsense password=%s line\\n' ${canary} >> /etc/pve/jobs.cfg`])
+    undo.push(() => pve.exec(['sh', '-c', 'cat /root/jobs.kept > /etc/pve/jobs.cfg; rm /root/jobs.kept']))
+
+    const where = await place()
+    const running = await up(where)
+    const run = await nightshift(where, ['run', 'backupMonitor', '--json'])
+    const { workflowId, runId } = JSON.parse(run.stdout) as { workflowId: string; runId: string }
+    const { client, close } = await clientOf(running, lab.name)
+    undo.push(close)
+    const history = historyToJSON(await client.workflow.getHandle(workflowId, runId).fetchHistory())
+    const decoded = history.replace(/"data":\s*"([A-Za-z0-9+/=]+)"/g, (_all, data: string) => Buffer.from(data, 'base64').toString('utf8'))
+
+    const { status } = await statusOf(where)
+    // What was planted must have been met, or nothing is shown.
+    expect(JSON.stringify(status)).toMatch(/redacted/)
+    expect(decoded).not.toContain(canary)
+    expect(JSON.stringify(status)).not.toContain(canary)
+    expect(running.output()).not.toContain(canary)
+    expect(await everythingIn(where.state)).not.toContain(canary)
+  })
+})
+
+describe('what people and programs look at', () => {
+  it('is on the metrics endpoint beside the metrics of the SDK, and in the search attributes and details of the run', async () => {
+    const where = await place()
+    const running = await up(where)
+    await onePass(where)
+    const metrics = await (await fetch(`http://127.0.0.1:${running.metricsPort}/metrics`)).text()
+    expect(metrics).toMatch(/^nightshift_verdict\{[^}]*verdict="ok"[^}]*\} 1$/m)
+    expect(metrics).toMatch(/^nightshift_targets_seen\{[^}]*\} 28$/m)
+    expect(metrics).toMatch(/^temporal_worker_task_slots_available/m)
+    const { client, close } = await clientOf(running, lab.name)
+    undo.push(close)
+    const ids: string[] = []
+    for await (const run of client.workflow.list({ query: 'NightshiftRunbook = "backupMonitor" AND NightshiftPhase = "judge"' })) ids.push(run.workflowId)
+    expect(ids).toContain(`monitor/${lab.name}`)
+    const metadata = await client.workflow.getHandle(`monitor/${lab.name}`).query<{ currentDetails?: string }>('__temporal_workflow_metadata')
+    expect(metadata.currentDetails).toMatch(/\| *target/i)
+    const schedule = await client.schedule.getHandle(`monitor/${lab.name}`).describe()
+    expect(schedule.policies.overlap).toBe('SKIP')
+    expect((await fetch(`http://127.0.0.1:${running.uiPort}/`)).status).toBe(200)
+  })
+
+  it('is kept for 90 days, over restarts', async () => {
+    const where = await place()
+    const first = await startUp(where, [], /A pass every/)
+    const { passId } = (await statusOf(where)).status
+    expect(await first.stop()).toBe(0)
+    const second = await startUp(where, [], /A pass every/, first)
+    undo.push(() => second.stop())
+    const { client, close } = await clientOf(second, lab.name)
+    undo.push(close)
+    const { config } = await client.workflowService.describeNamespace({ namespace: `nightshift-${lab.name}` })
+    expect(Number(config?.workflowExecutionRetentionTtl?.seconds)).toBe(90 * 86_400)
+    await eventually('the run of before the restart is listed', async () => {
+      for await (const run of client.workflow.list({ query: 'WorkflowType = "backupMonitor"' })) if (run.runId === passId) return true
+      return false
+    })
+  })
+})
+
+async function labCommand(...args: string[]): Promise<void> {
+  await execa(process.execPath, [join(packageRoot(), 'dist', 'lab', 'cli.js'), '--lab', lab.name, ...args])
+}
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'nightshift-data-'))
+  undo.push(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** The text of every file below a folder, compressed rows of the database unpacked by the product's own reader. */
+async function everythingIn(folder: string): Promise<string> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const texts = await Promise.all(entries.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), 'latin1')))
+  return texts.join('\n')
+}

@@ -1,0 +1,64 @@
+/** A configuration and a state folder of a test's own, made from the shared lab's: what one test breaks, no other test meets. */
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client, Connection } from '@temporalio/client'
+import { type Document, parseDocument } from 'yaml'
+import type { StatusDocument } from '../../src/domain/status.js'
+import { nightshift, type Place, type RunningUp } from './nightshift.js'
+
+export interface TestPlace extends Place {
+  /** Edits a YAML file of the configuration folder, keeping its comments. */
+  edit(file: string, change: (document: Document) => void): Promise<void>
+  read(file: string): Promise<string>
+  write(file: string, text: string): Promise<void>
+  remove(): Promise<void>
+}
+
+/** Copies the lab's configuration folder. @param state a state folder to use instead of an empty one */
+export async function makePlace(labConfig: string, state?: string): Promise<TestPlace> {
+  const folder = await mkdtemp(join(tmpdir(), 'nightshift-place-'))
+  const config = join(folder, 'config')
+  await cp(labConfig, config, { recursive: true })
+  const path = (file: string) => join(config, file)
+  return {
+    config,
+    state: state ?? join(folder, 'state'),
+    async edit(file, change) {
+      const document = parseDocument(await readFile(path(file), 'utf8'))
+      change(document)
+      await writeFile(path(file), document.toString({ lineWidth: 0 }))
+    },
+    read: (file) => readFile(path(file), 'utf8'),
+    write: (file, text) => writeFile(path(file), text),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** The status as `nightshift status --json` prints it, and its exit code. */
+export async function statusOf(place: Place): Promise<{ status: StatusDocument; exitCode: number | undefined }> {
+  const run = await nightshift(place, ['status', '--json'])
+  return { status: JSON.parse(run.stdout) as StatusDocument, exitCode: run.exitCode }
+}
+
+/** One pass by the command line; fails the test when it does not end well. */
+export async function onePass(place: Place): Promise<StatusDocument> {
+  const run = await nightshift(place, ['run', 'backupMonitor', '--json'])
+  if (run.exitCode !== 0) throw new Error(`nightshift run backupMonitor: exit ${run.exitCode}\n${run.stdout}\n${run.stderr}`)
+  return (await statusOf(place)).status
+}
+
+/** A client of the embedded server of a running `up`. */
+export async function clientOf(up: RunningUp, estateId: string): Promise<{ client: Client; close: () => Promise<void> }> {
+  const connection = await Connection.connect({ address: `127.0.0.1:${up.temporalPort}` })
+  return { client: new Client({ connection, namespace: `nightshift-${estateId}` }), close: () => connection.close() }
+}
+
+/** Polls until the condition holds. @throws Error after the time */
+export async function eventually(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
