@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import type { StatusDocument } from '../../src/domain/status.js'
 import { downLab } from '../down.js'
-import { describeError } from '../errors.js'
+import { describeError, LabError } from '../errors.js'
 import type { Lab } from '../lab.js'
 import { upLab } from '../up.js'
 import { CASES, type HurtCase, isIncident } from './cases/index.js'
@@ -25,37 +25,60 @@ export interface IncidentResult {
   readonly seconds: number
 }
 
-/** @returns the exit code: 0 all passed, 1 not */
+/**
+ * Makes a lab and a Temporal server of its own, runs the cases, removes both, also when it is told to stop.
+ * Results go to stdout (a line each, or one JSON document at the end), progress to `log`.
+ * @param only names of cases; the operator's incidents unless told
+ * @returns the exit code: 0 all passed, 1 not
+ */
 export async function incidents({ json, log, only }: { json: boolean; log: (line: string) => void; only?: readonly string[] }): Promise<number> {
   const name = `incidents-${randomBytes(3).toString('hex')}`
   const chosen = CASES.filter((one) => (only === undefined ? isIncident(one) : only.includes(one.name)))
   const results: IncidentResult[] = []
+  const tell = (result: IncidentResult) => {
+    results.push(result)
+    if (!json) print(lines(result).join('\n'))
+  }
+  const told = toldToStop()
   try {
-    const lab = await upLab(name, { say: progress })
-    await prepare(lab)
-    const product = await Product.start(lab)
-    try {
-      await runAll(lab, product, chosen, (result) => {
-        results.push(result)
-        if (!json) for (const line of lines(result)) log(line)
-      })
-    } finally {
-      await product.stop()
-    }
+    await Promise.race([inLabOfItsOwn(name, chosen, tell, log), told.promise])
   } finally {
-    await downLab(name, { say: progress })
+    told.release()
+    await downLab(name, { say: log })
   }
   const passed = results.filter((result) => result.passed).length
   const closing = { passed, failed: results.length - passed }
-  log(json ? JSON.stringify({ schema: 'nightshift.lab.incidents/1', ...closing, results }) : `${closing.passed} passed, ${closing.failed} failed`)
+  print(json ? JSON.stringify({ schema: 'nightshift.lab-incidents/1', ...closing, results }) : `${closing.passed} passed, ${closing.failed} failed`)
   return closing.failed === 0 && results.length > 0 ? 0 : 1
 }
 
-const progress = (line: string): void => void process.stderr.write(`${line}\n`)
+async function inLabOfItsOwn(name: string, chosen: readonly HurtCase[], tell: (result: IncidentResult) => void, log: (line: string) => void): Promise<void> {
+  const lab = await upLab(name, { say: log })
+  await applyState(lab, 'healthy', { log })
+  onlyPassesOnDemand(lab)
+  const product = await Product.start(lab)
+  try {
+    await runAll(lab, product, chosen, tell)
+  } finally {
+    await product.stop()
+  }
+}
 
-/** State healthy, and no pass but the ones asked for: a scheduled one could begin in the middle of a staging. */
-async function prepare(lab: Lab): Promise<void> {
-  await applyState(lab, 'healthy', { log: progress })
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+
+/** A signal ends the run as a failure does: the lab is removed first. */
+function toldToStop(): { promise: Promise<never>; release: () => void } {
+  let listener = () => {}
+  const promise = new Promise<never>((_resolve, reject) => {
+    listener = () => reject(new LabError('failed', 'told to stop before all incidents were staged'))
+  })
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.once(signal, listener)
+  return { promise, release: () => signals.forEach((signal) => void process.off(signal, listener)) }
+}
+
+/** A scheduled pass could begin in the middle of a staging. */
+export function onlyPassesOnDemand(lab: Lab): void {
   editConfig(lab.paths.config, 'estate.yaml', (document) => document.setIn(['monitor', 'every_minutes'], 1440))
 }
 
@@ -73,7 +96,7 @@ export async function runAll(lab: Lab, product: Product, chosen: readonly HurtCa
 }
 
 /** Words that a healthy pass must not say. */
-function wrongIn(status: StatusDocument): string[] {
+export function wrongIn(status: StatusDocument): string[] {
   const wrong = subjectsOf(status).filter((subject) => subject.severity !== 'ok')
   return [
     ...wrong.map((subject) => `${subject.kind} ${subject.id}: ${subject.state} ${subject.reason}: ${subject.message}`),
@@ -81,7 +104,8 @@ function wrongIn(status: StatusDocument): string[] {
   ]
 }
 
-async function stage(lab: Lab, product: Product, one: HurtCase, healthy: StatusDocument): Promise<{ problems: string[]; said: string[] }> {
+/** Hurts, passes, compares, heals. @param healthy the pass before anything was hurt */
+export async function stage(lab: Lab, product: Product, one: HurtCase, healthy: StatusDocument): Promise<{ problems: string[]; said: string[] }> {
   try {
     await hurt(lab, one.name)
     const first = await product.pass()
