@@ -158,6 +158,7 @@ export const ARTIFACT_CASES: readonly HurtCase[] = [
       const base = `${DUMP}/vzdump-qemu-211-${zone.archiveStamp(begun)}`
       surgery.write('pve', { path: `${base}.vma.dat`, sizeBytes: 4 * GB, mtime: ended }, begun)
       surgery.write('pve', { path: `${base}.tmp/qemu-server.conf`, content: 'name: finance-stack\n', mtime: begun }, begun)
+      surgery.setTime('pve', `${base}.tmp`, begun)
       surgery.edit('pve', '/etc/pve/nodes/pve/qemu-server/211.conf', (text) => `lock: backup\n${text}`)
     },
     expect: [

@@ -1,5 +1,6 @@
 /** Cases about guests and jobs: who is in which job, and jobs that change or vanish behind our back. */
 import { macOf, uuidOf } from '../chance.js'
+import { powerStatePath } from '../proxmox-plan.js'
 import type { HurtCase } from './types.js'
 
 const JOBS = '/etc/pve/jobs.cfg'
@@ -77,6 +78,16 @@ export const COVERAGE_CASES: readonly HurtCase[] = [
       },
     ],
     verdict: 'critical',
+  },
+  {
+    name: 'guest-stopped',
+    title: 'A machine is switched off: that is no fault of its backup',
+    what: 'guest 215 on pve is stopped',
+    async hurt(_lab, surgery) {
+      surgery.remove('pve', powerStatePath(215))
+    },
+    expect: [],
+    verdict: 'ok',
   },
   {
     name: 'job-deleted',

@@ -1,6 +1,7 @@
 /** Cases about reaching the hosts and about what a host says of itself. */
 import { blackhole, cutLink, freeze, killDaemon, refuseLogin, setClock, swapHostKey } from '../../faults.js'
 import { editConfig, rowOf } from '../config-edits.js'
+import { vanishMidOutput } from '../faults-undo.js'
 import type { Expectation, HurtCase } from './types.js'
 
 const HOUR = 3600
@@ -71,6 +72,8 @@ export const HOST_CASES: readonly HurtCase[] = [
       { kind: 'target', ids: ENABLED_ON_NAS, state: 'UNKNOWN', reason: 'connect_timeout', inhibited: true },
       { kind: 'target', ids: 'all', state: 'UNKNOWN', reason: 'connect_timeout', optional: true },
       { kind: 'finding', ids: ['*/monitor/*'], messageIncludes: ['0 of 28'] },
+      // That a whole site is dark may be said on top.
+      { kind: 'finding', ids: ['*/monitor/*'], state: 'blind', reason: 'connect_timeout', optional: true },
       ...(['guest', 'job', 'storage'] as const).map((kind): Expectation => ({ kind, ids: 'all', state: 'UNKNOWN', optional: true })),
     ],
     verdict: 'unknown',
@@ -116,6 +119,16 @@ export const HOST_CASES: readonly HurtCase[] = [
       await surgery.fault('link', 'streaming-stack', () => blackhole(lab.host('streaming-stack')))
     },
     expect: blind('streaming-stack', 'connect_timeout'),
+    verdict: 'unknown',
+  },
+  {
+    name: 'blackhole-mid-output',
+    title: 'The line goes dead in the middle of an answer',
+    what: 'as soon as proxmox-home works for a pass, nothing that it sends arrives any more',
+    async hurt(lab, surgery) {
+      await surgery.fault('mid-output', 'proxmox-home', () => vanishMidOutput(lab.host('proxmox-home')))
+    },
+    expect: blind('proxmox-home', ['connection_lost', 'deadline', 'connect_timeout']),
     verdict: 'unknown',
   },
   {
