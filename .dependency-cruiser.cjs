@@ -1,6 +1,6 @@
 /**
  * Which folder may import which (docs/architecture.md, "Layers"). `npm run check` and test/unit/layers.test.ts run it.
- * Outwards in: cli and worker → workflows, activities → runbooks, ssh, state, temporal → domain.
+ * Outwards in: cli and worker → workflows, activities → runbooks, ssh, state, temporal → domain, files.
  */
 const below = (folder, allowed) => ({
   name: `${folder}-imports-only-${allowed.join('-') || 'itself'}`,
@@ -15,10 +15,11 @@ const PURE_LIBRARIES = ['@noble/hashes', 'canonicalize', 'cli-table3', 'fastest-
 module.exports = {
   forbidden: [
     below('domain', []),
-    below('runbooks', ['domain']),
-    below('ssh', ['domain']),
-    below('state', ['domain']),
-    below('temporal', ['domain']),
+    below('files', []),
+    below('runbooks', ['domain', 'files']),
+    below('ssh', ['domain', 'files']),
+    below('state', ['domain', 'files']),
+    below('temporal', ['domain', 'files']),
     below('activities', ['domain', 'runbooks', 'ssh', 'state']),
     {
       name: 'domain-uses-pure-libraries-only',

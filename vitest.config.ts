@@ -13,7 +13,14 @@ export default defineConfig({
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
         extends: true,
-        test: { name: 'lab', include: ['test/lab/**/*.test.ts'], globalSetup: ['test/lab/global-setup.ts'], fileParallelism: false, testTimeout: 180_000, hookTimeout: 600_000 },
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          globalSetup: ['test/lab/global-setup.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+        },
       },
     ],
   },

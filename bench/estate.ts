@@ -10,7 +10,7 @@ export const HOSTS = ['pve', 'proxmox-home', 'nas', 'communications-stack', 'aut
 
 interface EstateYaml {
   id: string
-  hosts: { name: string; ssh?: string }[]
+  hosts: { name: string; ssh?: string; kind: string; guest?: unknown }[]
   guests?: { host: string }[]
   produced_by: Record<string, Record<string, unknown>>
   [key: string]: unknown
@@ -60,11 +60,14 @@ export async function manyNames(labConfig: string, folder: string, size: { hosts
     const mine = templates.filter((target) => target.host === name.of)
     return { ...pick(mine, Math.floor(index / names.length)), name: `scale-${index}`, host: name.name }
   })
-  estate.hosts = names.map(({ of: _of, ...host }) => ({ ...host, ssh: host.name }))
+  estate.hosts = names.map(({ of: _of, guest: _guest, ...host }) => ({ ...host, kind: host.kind === 'guest' ? 'linux' : host.kind, ssh: host.name }))
   estate.guests = []
   estate.produced_by = Object.fromEntries(inventory.targets.map((target) => [target.name, { external: 'measured without its producer' }]))
   await writeFile(join(folder, 'estate.yaml'), stringify(estate))
   await writeFile(join(folder, 'inventory.yaml'), stringify(inventory))
+  // The windows of the real jobs name hosts that are not in this estate.
+  const calendar = await readYaml<{ events: { job?: string }[] }>(join(folder, 'calendar.yaml'))
+  await writeFile(join(folder, 'calendar.yaml'), stringify({ ...calendar, events: calendar.events.filter((event) => event.job === undefined) }))
   return folder
 }
 

@@ -119,7 +119,7 @@ async function startBench(config: string, stateDir: string, work: string): Promi
     enabledTargets: runbooks.inventory.targets.filter((each) => each.enabled).length,
     hosts: estate.hosts.map((host) => {
       const plan = planHostProbe(runbooks, host.name)
-      return { alias: host.sshAlias, script: renderProbeScript(plan, 'bench0123456789abcdef'), sudo: plan.sudo, deadlineMs: plan.deadlineMs }
+      return { alias: host.sshAlias, script: renderProbeScript(plan, '0123456789abcdef0123456789abcdef0123'), sudo: plan.sudo, deadlineMs: plan.deadlineMs }
     }),
     worker,
     async pass() {

@@ -117,7 +117,7 @@ function program(): Command {
   )
   examples(
     add('incidents', 'stage every incident in turn in a lab of its own, run the monitor, compare').action(async () => {
-      const { incidents } = await import('./estate/index.js')
+      const { incidents } = await import('./estate/incidents.js')
       const { json } = common()
       process.exitCode = await incidents({ json, log: (line) => void process.stderr.write(`${line}\n`) })
     }),

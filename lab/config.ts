@@ -4,8 +4,8 @@
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import { parseDocument } from 'yaml'
+import { replaceFile } from '../src/files/replace-file.js'
 import { packageRoot } from '../src/temporal/package-root.js'
 import { ensureKeyPair } from './keys.js'
 import type { Lab } from './lab.js'
@@ -35,8 +35,8 @@ export async function writeConfig(lab: Lab): Promise<void> {
 /** Only how the hosts are reached: what the operator has changed in the runbooks stays. */
 export function writeReachability(lab: Lab): void {
   const { config } = lab.paths
-  writeFileAtomic.sync(join(config, 'ssh_config'), sshConfig(lab), { mode: 0o600 })
-  writeFileAtomic.sync(join(config, 'known_hosts'), `${[...lab.hosts.values()].flatMap(knownHostsLines).join('\n')}\n`, { mode: 0o600 })
+  replaceFile(join(config, 'ssh_config'), sshConfig(lab), { mode: 0o600 })
+  replaceFile(join(config, 'known_hosts'), `${[...lab.hosts.values()].flatMap(knownHostsLines).join('\n')}\n`, { mode: 0o600 })
 }
 
 export function hasRunbooks(lab: Lab): boolean {

@@ -6,7 +6,7 @@
  */
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { replaceFile } from '../src/files/replace-file.js'
 import { run } from './command.js'
 import { LabError } from './errors.js'
 
@@ -131,7 +131,7 @@ export function readMounts(hostFolder: string): DiskMount[] {
 }
 
 export function writeMounts(hostFolder: string, mounts: readonly DiskMount[]): void {
-  writeFileAtomic.sync(join(hostFolder, 'disks.json'), `${JSON.stringify(mounts, null, 2)}\n`)
+  replaceFile(join(hostFolder, 'disks.json'), `${JSON.stringify(mounts, null, 2)}\n`)
 }
 
 /** Files that take all room but for `leave` bytes: the biggest piece that still fits, then the next; the file system's own book-keeping takes some on the way. */

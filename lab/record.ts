@@ -1,8 +1,8 @@
 /** `lab.json`: what a lab remembers between two commands. Written whole and atomically; `down` does not depend on it. */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
+import { replaceFile } from '../src/files/replace-file.js'
 import { errorCode, LabError } from './errors.js'
 import { type LabPaths, labPaths } from './names.js'
 
@@ -41,5 +41,5 @@ export function readRecord(paths: LabPaths): LabRecord | undefined {
 export function writeRecord(record: LabRecord): void {
   const { record: path } = labPaths(record.name)
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  writeFileAtomic.sync(path, `${JSON.stringify(record, null, 2)}\n`)
+  replaceFile(path, `${JSON.stringify(record, null, 2)}\n`)
 }

@@ -6,8 +6,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import { type Document, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
+import { replaceFile } from '../../src/files/replace-file.js'
 import type { EstateState } from './estate-plan.js'
 import { ALL_SHOP_VMIDS, HOME_BACKUPS, SHOP_VMIDS_AS_FOUND } from './jobs.js'
 
@@ -18,7 +18,7 @@ export function editConfig(folder: string, file: ConfigFile, change: (document: 
   const path = join(folder, file)
   const document = parseDocument(readFileSync(path, 'utf8'))
   change(document)
-  writeFileAtomic.sync(path, document.toString({ lineWidth: 0, flowCollectionPadding: true }))
+  replaceFile(path, document.toString({ lineWidth: 0, flowCollectionPadding: true }))
 }
 
 /** The row of a list whose `key` has that value. */

@@ -11,7 +11,6 @@ import type { EstateState } from './estate-plan.js'
 import { Surgery } from './surgery.js'
 
 export type { EstateState } from './estate-plan.js'
-export { incidents } from './incidents.js'
 
 /**
  * Writes the content of every host of this lab and the lab's copy of the runbooks. Heals every case in force first; can be repeated.

@@ -5,7 +5,7 @@
  */
 import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { replaceFile } from '../../src/files/replace-file.js'
 import type { Lab } from '../lab.js'
 import { type FaultName, undoFault } from './faults-undo.js'
 import type { PlannedFile } from './file-plan.js'
@@ -41,7 +41,7 @@ export class Surgery {
   #note(note: Note): void {
     this.#notes.push(note)
     mkdirSync(dirname(this.#notesPath), { recursive: true })
-    writeFileAtomic.sync(this.#notesPath, JSON.stringify(this.#notes))
+    replaceFile(this.#notesPath, JSON.stringify(this.#notes))
   }
 
   /** Where a host's file is, seen from the machine. */
@@ -136,7 +136,7 @@ export class Surgery {
     while (this.#notes.length > 0) {
       await this.#undo(this.#notes.at(-1) as Note)
       this.#notes.pop()
-      writeFileAtomic.sync(this.#notesPath, JSON.stringify(this.#notes))
+      replaceFile(this.#notesPath, JSON.stringify(this.#notes))
     }
     rmSync(this.#notesPath, { force: true })
     for (const [name, host] of this.lab.hosts) {
@@ -146,7 +146,7 @@ export class Surgery {
   }
 
   async #undo(note: Note): Promise<void> {
-    if (note.kind === 'config') writeFileAtomic.sync(join(this.lab.paths.config, note.file), note.text)
+    if (note.kind === 'config') replaceFile(join(this.lab.paths.config, note.file), note.text)
     else if (note.kind === 'fault') await undoFault(this.lab, note)
     else if (note.kind === 'added') rmSync(this.at(note.host, note.path), { recursive: true, force: true })
     else if (note.kind === 'times') utimesSync(this.at(note.host, note.path), note.mtime, note.mtime)

@@ -1,7 +1,7 @@
 /** Where the running `nightshift up` of an estate is to be found: a small file in the state folder, so that other commands need no address. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { replaceFile } from '../files/replace-file.js'
 
 export interface RunningUp {
   readonly address: string
@@ -12,8 +12,8 @@ export interface RunningUp {
 
 const FILE = 'up.json'
 
-export async function rememberRunningUp(stateDir: string, up: Omit<RunningUp, 'pid'>): Promise<void> {
-  await writeFileAtomic(join(stateDir, FILE), `${JSON.stringify({ ...up, pid: process.pid })}\n`)
+export function rememberRunningUp(stateDir: string, up: Omit<RunningUp, 'pid'>): void {
+  replaceFile(join(stateDir, FILE), `${JSON.stringify({ ...up, pid: process.pid })}\n`)
 }
 
 export function forgetRunningUp(stateDir: string): void {

@@ -85,7 +85,7 @@ export async function up(options: UpOptions): Promise<number> {
 
     if (!options.once) {
       await declareSchedule(client, monitorSchedule(estate.id, estate.monitor.periodSeconds))
-      await rememberRunningUp(stateDir, { address: target.connectionOptions.address ?? '', namespace: target.namespace, uiUrl: server?.uiUrl ?? null })
+      rememberRunningUp(stateDir, { address: target.connectionOptions.address ?? '', namespace: target.namespace, uiUrl: server?.uiUrl ?? null })
       undo.push(() => forgetRunningUp(stateDir))
     }
     say(

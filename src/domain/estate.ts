@@ -144,8 +144,7 @@ export interface Calendar {
   readonly events: readonly CalendarEvent[]
 }
 
-export type AlertCondition =
-  | 'freshness' | 'job-result' | 'integrity' | 'coverage' | 'blind' | 'space' | 'config' | 'clock' | 'delivery' | 'proof'
+export type AlertCondition = 'freshness' | 'job-result' | 'integrity' | 'coverage' | 'blind' | 'space' | 'config' | 'clock' | 'delivery' | 'proof'
 
 /** The notification contract; delivery comes later. */
 export interface AlertContract {

@@ -2,10 +2,10 @@
  * Edits of runbook files by programs: comments and order stay, the file is replaced in one step, and nothing is written when
  * somebody else changed the file meanwhile.
  */
-import { realpath, stat } from 'node:fs/promises'
-import writeFileAtomic from 'write-file-atomic'
+import { realpath } from 'node:fs/promises'
 import { type Document, isMap, isSeq, parseDocument, type ToStringOptions, visit, type YAMLMap } from 'yaml'
 import { sha256Hex } from '../domain/canonical.js'
+import { replaceFile } from '../files/replace-file.js'
 import { keepLayout } from './keep-layout.js'
 import { RunbookErrors } from './problems.js'
 import { readRunbookFile } from './read-file.js'
@@ -48,11 +48,10 @@ export async function editYamlFile(path: string, expectedSha256: string, edit: (
     if (before.sha256 !== expectedSha256) throw new EditConflict(path, expectedSha256, before.sha256)
     const text = editYamlText(path, before.text, edit)
     if (text === before.text) return { changed: false, sha256: before.sha256 }
-    const { mode, uid, gid } = await stat(file)
     // An editor knows no lock of ours: look once more, right before the file is replaced.
     const again = await readForEdit(file)
     if (again.sha256 !== expectedSha256) throw new EditConflict(path, expectedSha256, again.sha256)
-    await writeFileAtomic(file, text, { mode: mode & 0o7777, chown: { uid, gid }, fsync: true })
+    replaceFile(file, text)
     return { changed: true, sha256: sha256Hex(text) }
   })
 }

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
-import writeFileAtomic from 'write-file-atomic'
+import { replaceFile } from '../files/replace-file.js'
 import { readAccess } from './access.js'
 import { connect } from './connection.js'
 import { SshError } from './errors.js'
@@ -185,7 +185,7 @@ export async function recordHostKey(scan: HostKeyScan, request: RecordRequest): 
   const added = chosen.filter((key) => key.state !== 'same').map((key) => key.line)
   if (added.length === 0) return { path, added, removed: [] }
   const kept = lines.filter((line) => line !== REMOVED)
-  await writeFileAtomic(path, Buffer.from(`${[...kept, ...added].join('\n')}\n`, 'latin1'), text === '' ? { mode: 0o600 } : {})
+  replaceFile(path, Buffer.from(`${[...kept, ...added].join('\n')}\n`, 'latin1'))
   return { path, added, removed }
 }
 

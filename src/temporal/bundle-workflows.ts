@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
-import writeFileAtomic from 'write-file-atomic'
+import { replaceFile } from '../files/replace-file.js'
 import { packageRoot } from './package-root.js'
 
 /** Where the build puts the bundle and the worker finds it. */
@@ -19,7 +19,7 @@ export function workflowBundlePath(): string {
  */
 export async function bundleWorkflows(workflowsPath: string, targetPath: string): Promise<{ readonly bytes: number }> {
   const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') })
-  await writeFileAtomic(targetPath, code)
+  replaceFile(targetPath, code)
   return { bytes: Buffer.byteLength(code) }
 }
 

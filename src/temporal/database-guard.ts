@@ -5,8 +5,8 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { execa } from 'execa'
-import writeFileAtomic from 'write-file-atomic'
 import { ConfigError } from '../domain/config-error.js'
+import { replaceFile } from '../files/replace-file.js'
 import type { TemporalVersion } from './server-version.js'
 
 /** The exit code by which `flock` says "somebody else holds it"; not one that the server itself uses. */
@@ -62,7 +62,7 @@ export async function checkDatabaseVersion(databasePath: string, version: Tempor
     () => false,
   )
   if (!exists) {
-    await writeFileAtomic(recordPath, `${JSON.stringify(version)}\n`)
+    replaceFile(recordPath, `${JSON.stringify(version)}\n`)
     return
   }
   if (record?.cli === version.cli && record.server === version.server) return

@@ -42,9 +42,14 @@ export function withFindings(status: StatusDocument, findings: readonly Finding[
   if (findings.length === 0) return status
   return {
     ...status,
-    findings: [...findings, ...status.findings],
+    findings: worstFirst([...findings, ...status.findings]),
     verdict: worstSeverity([status.verdict, ...findings.map((finding) => finding.severity)]),
   }
+}
+
+function worstFirst(findings: readonly Finding[]): Finding[] {
+  const order = ['critical', 'unknown', 'warning', 'ok']
+  return [...findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))
 }
 
 /** The pass is published but left no evidence: no signing key, no room, a chain that cannot be read. */

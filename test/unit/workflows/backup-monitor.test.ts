@@ -18,7 +18,10 @@ beforeAll(async () => {
     logger: new DefaultLogger('ERROR'),
   })
   env = await TestWorkflowEnvironment.createLocal({
-    server: { executable: { type: 'existing-path', path: cachedBinaryPath() }, searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')) },
+    server: {
+      executable: { type: 'existing-path', path: cachedBinaryPath() },
+      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
+    },
   })
 }, 120_000)
 
@@ -75,9 +78,7 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
       (error: unknown) => ({ error }),
     )
     const history = await handle.fetchHistory()
-    const details = await handle
-      .query<{ currentDetails?: string }>('__temporal_workflow_metadata')
-      .then((metadata) => metadata.currentDetails ?? '')
+    const details = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata').then((metadata) => metadata.currentDetails ?? '')
     return { result, readings: seen.readings, history, details, description: await handle.describe() }
   } finally {
     for (const worker of workers) worker.shutdown()
@@ -95,7 +96,10 @@ const reading = (args: SitePlan): SiteReading => ({
 
 describe('a pass', () => {
   it('reads every site and hands all readings to the judge', async () => {
-    const { result, readings, description, details } = await runPass('both', { sites: [plan('shop'), plan('home')], observeSite: async (args) => reading(args) })
+    const { result, readings, description, details } = await runPass('both', {
+      sites: [plan('shop'), plan('home')],
+      observeSite: async (args) => reading(args),
+    })
     expect(result).toHaveProperty('value.verdict', 'ok')
     expect(readings.map((each) => each.site)).toEqual(['shop', 'home'])
     expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'))).toBe('backupMonitor')
