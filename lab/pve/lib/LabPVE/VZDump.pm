@@ -213,6 +213,7 @@ sub archive_guest ($self, $task, $guest) {
   my $plugin = $type eq 'qemu' ? 'LabPVE::VZDumpQemu' : 'LabPVE::VZDumpLxc';
   require($type eq 'qemu' ? 'LabPVE/VZDumpQemu.pm' : 'LabPVE/VZDumpLxc.pm');
   $plugin->can('archive')->($task, $log);
+  if ($task->{target} =~ /\.zst$/) { require LabPVE::ArchiveSize; LabPVE::ArchiveSize::grow($task->{tmptar}, $vmid) }
   rename LabPVE::Env::path($task->{tmptar}), LabPVE::Env::path($task->{target}) or die "unable to rename '$task->{tmptar}' to '$task->{target}'\n";
   $log->('info', 'archive file size: ' . size_text(-s LabPVE::Env::path($task->{target}) // 0));
   $self->finish($task, $log);
