@@ -9,7 +9,8 @@ import type { Client } from '@temporalio/client'
 import { NativeConnection } from '@temporalio/worker'
 import { execa } from 'execa'
 import { taskQueueOf, workflowIds } from '../src/domain/ids.js'
-import type { PassResult } from '../src/domain/monitor.js'
+import type { PassResult, SiteReading } from '../src/domain/monitor.js'
+import type { HostObservation } from '../src/domain/observation.js'
 import { planHostProbe } from '../src/domain/probe/plan.js'
 import { renderProbeScript } from '../src/domain/probe/script.js'
 import { loadRunbooks } from '../src/runbooks/index.js'
@@ -131,7 +132,7 @@ async function startBench(config: string, stateDir: string, work: string): Promi
     },
     async proxmoxCalls() {
       const { value } = await timed(async () => state.getObservations((await bench.pass()).passId))
-      return callsByHost(value.flatMap((each) => each.value as { host: string; proxmox?: { calls?: number } | null }[]))
+      return callsByHost(value.flatMap((each) => each.value as HostObservation[]))
     },
     stop() {
       stopped ??= (async () => {
@@ -148,8 +149,11 @@ async function startBench(config: string, stateDir: string, work: string): Promi
   return bench
 }
 
-function callsByHost(observations: readonly { host: string; proxmox?: { calls?: number } | null }[]): Record<string, number> {
-  return Object.fromEntries(observations.filter((seen) => seen.proxmox).map((seen) => [seen.host, seen.proxmox?.calls ?? Number.NaN]))
+/** Jobs, tasks, VMs, containers, storages and their configuration; then one for each schedule and each guest agent that was asked. */
+function callsByHost(observations: readonly HostObservation[]): Record<string, number> {
+  return Object.fromEntries(
+    observations.flatMap(({ host, proxmox }) => (proxmox === null ? [] : [[host, 6 + proxmox.schedules.length + proxmox.agents.length]])),
+  )
 }
 
 /** New connections on both sides. */
@@ -204,31 +208,31 @@ async function repeat(times: number, work: () => Promise<number>): Promise<numbe
   return samples
 }
 
-/** Where the time of one pass goes, read from its history: milliseconds from event to event. */
+/** Where the time of one cold pass goes, milliseconds: from its history (start, reading, end) and from what the activities measured (connect, judge, write). */
 async function stagesOf(bench: Bench): Promise<Record<string, number>> {
-  const { workflowRunId } = await bench.pass()
+  await bench.worker.sshPool.disconnect()
+  const { workflowRunId, stageMs } = await bench.pass()
   const { events } = await bench.client.workflow.getHandle(workflowIds.monitor(bench.estateId), workflowRunId).fetchHistory()
   const at = (event: { eventTime?: { seconds?: unknown; nanos?: number | null } | null } | undefined): number =>
     Number(event?.eventTime?.seconds ?? 0) * 1000 + (event?.eventTime?.nanos ?? 0) / 1e6
   const scheduled = (name: string) => events?.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === name)
-  const completions = (name: string) =>
-    events?.filter((event) => {
-      const id = event.activityTaskCompletedEventAttributes?.scheduledEventId
-      return (
-        id !== undefined &&
-        id !== null &&
-        events.some((other) => String(other.eventId) === String(id) && other.activityTaskScheduledEventAttributes?.activityType?.name === name)
-      )
-    }) ?? []
-  const last = <T>(list: readonly T[]): T | undefined => list[list.length - 1]
-  const start = at(events?.[0])
+  const readings = (events ?? [])
+    .flatMap((event) => event.activityTaskCompletedEventAttributes?.result?.payloads ?? [])
+    .flatMap((payload) => {
+      const value = JSON.parse(Buffer.from(payload.data ?? []).toString('utf8')) as Partial<SiteReading>
+      return value.slowestConnectMs === undefined ? [] : [value.slowestConnectMs]
+    })
+  const connect = Math.max(0, ...readings)
   const reading = at(scheduled('observeSite'))
-  const read = at(last(completions('observeSite')))
+  const closing = at(scheduled('closePass'))
+  const end = at(events?.[events.length - 1])
   return {
-    startMs: roundTo(reading - start, 1),
-    remoteMs: roundTo(read - reading, 1),
-    judgeAndWriteMs: roundTo(at(last(completions('closePass'))) - read, 1),
-    endMs: roundTo(at(last(events ?? [])) - at(last(completions('closePass'))), 1),
+    start: roundTo(reading - at(events?.[0]), 1),
+    connect,
+    remote: roundTo(closing - reading - connect, 1),
+    judge: stageMs.judge,
+    write: stageMs.write,
+    end: roundTo(end - closing - stageMs.judge - stageMs.write, 1),
   }
 }
 

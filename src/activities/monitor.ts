@@ -9,7 +9,15 @@ import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { Host, RunbookSet } from '../domain/estate.js'
 import { judgePass } from '../domain/judge/index.js'
 import { receiptNotWritten, withFindings, withRunbookFindings } from '../domain/judge/runbook-findings.js'
-import { MOST_FINDINGS_IN_RESULT, type PassPlan, type PassResult, type SitePlan, type SiteReading, type SiteUnread } from '../domain/monitor.js'
+import {
+  MOST_FINDINGS_IN_RESULT,
+  MOST_HOSTS_IN_READING,
+  type PassPlan,
+  type PassResult,
+  type SitePlan,
+  type SiteReading,
+  type SiteUnread,
+} from '../domain/monitor.js'
 import { type HostObservation, type HostProbePlan, unreadHost } from '../domain/observation.js'
 import { planHostProbe } from '../domain/probe/plan.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
@@ -60,19 +68,25 @@ export function createSiteActivities(deps: ReadingDeps, local?: StateDeps) {
         const limit = pLimit(maxHostsAtOnce)
         const observations = await Promise.all(plans.map((plan) => limit(() => readHost(deps, plan))))
         const digest = sha256Hex(canonicalJson(observations))
-        const hosts = observations.map((seen) => ({
-          host: seen.host,
-          ok: seen.outcome.ok,
-          reason: seen.outcome.ok ? 'ok' : seen.outcome.reason,
-          durationMs: Date.parse(seen.finishedAt) - Date.parse(seen.startedAt),
-        }))
-        if (local === undefined) return { site: args.site, hosts, digest, packedObservations: pack(observations) }
+        const reading = { site: args.site, ...gist(observations), digest }
+        if (local === undefined) return { ...reading, packedObservations: pack(observations) }
         local.state.putObservation(args.passId, args.site, observations)
-        return { site: args.site, hosts, digest }
+        return reading
       } finally {
         clearInterval(beating)
       }
     },
+  }
+}
+
+/** What the history keeps of a reading: as much for fifty hosts as for two. */
+function gist(observations: readonly HostObservation[]): Pick<SiteReading, 'hostCount' | 'unreadable' | 'slowestMs' | 'slowestConnectMs'> {
+  const unreadable = observations.flatMap(({ host, outcome }) => (outcome.ok ? [] : [{ host, reason: outcome.reason }]))
+  return {
+    hostCount: observations.length,
+    unreadable: { count: unreadable.length, first: unreadable.slice(0, MOST_HOSTS_IN_READING) },
+    slowestMs: Math.max(0, ...observations.map((seen) => Date.parse(seen.finishedAt) - Date.parse(seen.startedAt))),
+    slowestConnectMs: Math.round(Math.max(0, ...observations.map((seen) => seen.connectMs))),
   }
 }
 
@@ -115,7 +129,7 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
           .filter(({ hosts }) => hosts.length > 0)
           .map(({ site, hosts }) => ({
             site: site.id,
-            hosts: hosts.map((host) => host.name),
+            hostCount: hosts.length,
             deadlineSeconds: siteDeadlineSeconds(set, hosts),
             ...(site.taskQueue === undefined ? {} : { taskQueue: site.taskQueue, packedPlans: pack(readingListOf(set, site.id)) }),
           })),
@@ -126,6 +140,7 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
       const { set, warnings, problem } = await deps.runbooks.current()
       const takenAt = deps.now().toISOString()
       const observations = args.readings.flatMap((reading) => observationsOf(deps, set, args.passId, reading, takenAt))
+      const judgeFrom = performance.now()
       const judged = judgePass({
         runbooks: set,
         observations,
@@ -134,14 +149,16 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
         pass: { passId: args.passId, workflowId: args.workflowId, runId: args.runId },
       })
       const status = redactDeep(withRunbookFindings(judged.status, { warnings, problem }), deps.redact)
+      const writeFrom = performance.now()
       const observationsDigest = sha256Hex(canonicalJson(args.readings.map((reading) => ('digest' in reading ? reading.digest : reading.unread))))
       const publish = (document: StatusDocument) => deps.state.writePass({ status: document, memory: judged.memory, observationsDigest }).written
-      if (!publish(status)) return summarise(status, false, null)
+      const stages = () => ({ judge: Math.round(writeFrom - judgeFrom), write: Math.round(performance.now() - writeFrom) })
+      if (!publish(status)) return { ...summarise(status, false, null), stageMs: stages() }
       const evidence = await writeReceipt(deps, set, status, observationsDigest)
       const final = evidence.finding === null ? status : withFindings(status, [evidence.finding])
       if (final !== status) publish(final)
       deps.onStatus(final)
-      return summarise(final, true, evidence.receipt)
+      return { ...summarise(final, true, evidence.receipt), stageMs: stages() }
     },
   }
 }
@@ -193,7 +210,7 @@ function storedObservations(state: StateFolder, passId: string, site: string): H
   return stored === undefined ? [] : (stored.value as HostObservation[])
 }
 
-function summarise(status: StatusDocument, written: boolean, receipt: PassResult['receipt']): PassResult {
+function summarise(status: StatusDocument, written: boolean, receipt: PassResult['receipt']): Omit<PassResult, 'stageMs'> {
   const counts: Record<Severity, number> = { ok: 0, warning: 0, unknown: 0, critical: 0 }
   for (const target of status.targets) if (target.enabled) counts[target.severity] += 1
   const findings = status.findings.map(({ subject, reason, severity, message }) => ({ subject, reason, severity, message: message.slice(0, 240) }))

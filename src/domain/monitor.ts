@@ -18,7 +18,7 @@ export interface PassPlan {
 
 export interface SitePlan {
   readonly site: string
-  readonly hosts: readonly string[]
+  readonly hostCount: number
   /** Task queue of the site's own worker; absent = read by this estate's common worker. */
   readonly taskQueue?: string
   /**
@@ -32,7 +32,13 @@ export interface SitePlan {
 /** What came back from reading one site. */
 export interface SiteReading {
   readonly site: string
-  readonly hosts: readonly { readonly host: string; readonly ok: boolean; readonly reason: Reason; readonly durationMs: number }[]
+  readonly hostCount: number
+  /** Hosts that could not be read: how many, and the first few of them with the reason. */
+  readonly unreadable: { readonly count: number; readonly first: readonly { readonly host: string; readonly reason: Reason }[] }
+  /** The host that took longest, milliseconds. */
+  readonly slowestMs: number
+  /** Of which the slowest connection, milliseconds; 0 when all were kept from before. */
+  readonly slowestConnectMs: number
   /** SHA-256 over the observations. */
   readonly digest: string
   /** Packed observations when the reading worker has no state folder; else they are in the state folder under the pass id. */
@@ -63,6 +69,9 @@ export interface PassResult {
   /** Markdown for the run's current details. */
   readonly details: string
   readonly receipt: { readonly number: number; readonly sha256: string } | null
+  /** Milliseconds that judging and writing took. */
+  readonly stageMs: { readonly judge: number; readonly write: number }
 }
 
 export const MOST_FINDINGS_IN_RESULT = 12
+export const MOST_HOSTS_IN_READING = 5

@@ -25,7 +25,7 @@ export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<Pass
   phase('open', 'Reading the runbooks.')
   const pass = await openPass()
 
-  phase('read', `Reading ${pass.sites.map((site) => `${site.hosts.length} hosts of **${site.site}**`).join(', ')}.`)
+  phase('read', `Reading ${pass.sites.map((site) => `${site.hostCount} hosts of **${site.site}**`).join(', ')}.`)
   const readings = await Promise.all(pass.sites.map((site) => readSite(pass, site)))
 
   phase('judge', `Judging ${pass.enabledTargets} enabled targets, and every guest, job and storage.`)
@@ -50,7 +50,7 @@ async function readSite(pass: PassPlan, site: SitePlan): Promise<SiteReading | S
     retry: { maximumAttempts: 3, initialInterval: '1 second' },
   })
   try {
-    return await activities.observeSite.executeWithOptions({ summary: `Read ${site.hosts.length} hosts of site ${site.site} over SSH` }, [
+    return await activities.observeSite.executeWithOptions({ summary: `Read ${site.hostCount} hosts of site ${site.site} over SSH` }, [
       { passId: pass.passId, ...site },
     ])
   } catch (error) {
