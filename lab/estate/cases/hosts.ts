@@ -71,9 +71,9 @@ export const HOST_CASES: readonly HurtCase[] = [
       { kind: 'host', ids: 'all', state: 'UNKNOWN', reason: 'connect_timeout' },
       { kind: 'target', ids: ENABLED_ON_NAS, state: 'UNKNOWN', reason: 'connect_timeout', inhibited: true },
       { kind: 'target', ids: 'all', state: 'UNKNOWN', reason: 'connect_timeout', optional: true },
-      { kind: 'finding', ids: ['*/monitor/*'], messageIncludes: ['0 of 28'] },
+      { kind: 'finding', ids: ['*/monitor/*'], reason: 'nothing_seen', severity: 'unknown', messageIncludes: ['0 of 28'] },
       // That a whole site is dark may be said on top.
-      { kind: 'finding', ids: ['*/monitor/*'], state: 'blind', reason: 'connect_timeout', optional: true },
+      { kind: 'finding', ids: ['*/monitor/*'], reason: 'connect_timeout', messageIncludes: ['none of the hosts'], optional: true },
       ...(['guest', 'job', 'storage'] as const).map((kind): Expectation => ({ kind, ids: 'all', state: 'UNKNOWN', optional: true })),
     ],
     verdict: 'unknown',
