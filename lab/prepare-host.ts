@@ -39,7 +39,13 @@ export function introduceHosts(hosts: ReadonlyMap<string, LabHost>): void {
     write('/root/.ssh/known_hosts', known.flatMap(knownHostsLines))
     write(
       '/root/.ssh/config',
-      known.flatMap((to) => [`Host ${to.name}`, `  HostName ${to.address}`, `  User ${to.sshUser.name}`, '  IdentityFile /root/.ssh/id_ed25519']),
+      known.flatMap((to) => [
+        `Host ${to.name}`,
+        `  HostName ${to.address}`,
+        `  User ${to.sshUser.name}`,
+        '  IdentityFile /root/.ssh/id_ed25519',
+        '  KexAlgorithms curve25519-sha256',
+      ]),
     )
     for (const to of known) grantTrust(from, to)
   }

@@ -2,7 +2,6 @@ package LabPVE::Cli;
 # Command lines the way Proxmox reads them: options from a schema (Getopt::Long, like the real ones), positional arguments, usage lines, output formats.
 # A method is a hash: name, params {name => schema}, args [positional names], fixed {name => value}, code => sub ($param), returns type.
 use v5.36;
-use Getopt::Long ();
 use LabPVE::Error;
 use LabPVE::Schema;
 
@@ -35,6 +34,24 @@ sub usage ($prefix, $method, $opt = {}) {
   return "$prefix " . join(' ', @words) . ($options ? ' [OPTIONS]' : '') . ($opt->{format_options} ? ' [FORMAT_OPTIONS]' : '');
 }
 
+# The common case without Getopt::Long, whose loading costs more than the rest of a call: every option `--name value`, spelled out in full, given once, with a value
+# that is no option. Anything else is left alone for Getopt::Long. Returns whether it was the common case.
+sub plain_options ($argv, $opt, $spec) {
+  my %takes_value = map { /^(.+)=s$/ ? ($1 => 1) : () } @$spec;
+  my (%got, @positional);
+  for (my $i = 0; $i < @$argv; $i++) {
+    my $word = $argv->[$i];
+    if ($word !~ /^-/) { push @positional, $word; next }
+    my ($name) = $word =~ /^--([a-z][a-z0-9-]*)$/ or return 0;
+    my $value = $argv->[++$i];
+    return 0 if !$takes_value{$name} || exists $got{$name} || !defined $value || $value =~ /^-/;
+    $got{$name} = $value;
+  }
+  %$opt = %got;
+  @$argv = @positional;
+  return 1;
+}
+
 # Options and positional arguments into a parameter hash; throws 400 errors without usage (the caller adds it).
 sub parse ($argv, $method) {
   my ($props, $args, $fixed) = ($method->{params}, $method->{args} // [], $method->{fixed} // {});
@@ -47,9 +64,12 @@ sub parse ($argv, $method) {
   }
   my %opt;
   my @rest = @$argv;
-  my $getopt = Getopt::Long::Parser->new(config => ['prefix_pattern=(--|-)']);
-  local $SIG{__WARN__} = sub ($m) { print STDERR $m };
-  $getopt->getoptionsfromarray(\@rest, \%opt, @spec) or LabPVE::Error::raise("unable to parse option\n", code => 400);
+  if (!plain_options(\@rest, \%opt, \@spec)) {
+    require Getopt::Long;
+    my $getopt = Getopt::Long::Parser->new(config => ['prefix_pattern=(--|-)']);
+    local $SIG{__WARN__} = sub ($m) { print STDERR $m };
+    $getopt->getoptionsfromarray(\@rest, \%opt, @spec) or LabPVE::Error::raise("unable to parse option\n", code => 400);
+  }
   if (!ref $args) {
     $opt{$args} = [@rest] if @rest;
   }

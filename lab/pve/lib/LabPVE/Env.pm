@@ -44,6 +44,12 @@ sub start {
   return;
 }
 
+# SHA-1 of a file's raw text, as the API shows it; computed only where it is asked for.
+sub digest ($raw) {
+  require Digest::SHA;
+  return Digest::SHA::sha1_hex($raw);
+}
+
 # What stands in for hardware while a recording is replayed (see Recording.pm); undef on a lab host.
 sub recording { return settings()->{recording} }
 

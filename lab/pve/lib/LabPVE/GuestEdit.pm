@@ -60,7 +60,7 @@ sub set_vm ($param) {
   for my $k (@delete) { LabPVE::Error::raise_param(delete => "unknown option '$k'") if !$LabPVE::QemuOptions::CONFIG{$k} }
   LabPVE::Env::with_lock("qemu-$vmid", sub {
     my $c = LabPVE::Guests::load('qemu', $vmid);
-    die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne $c->{digest};
+    die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne LabPVE::Env::digest($c->{raw});
     LabPVE::Guests::check_lock('qemu', $c) if !$skiplock;
     print 'update VM ' . $vmid . ': ' . said($param, [grep { $_ ne 'digest' } @order]) . "\n";
     tidy(\%p);
@@ -116,7 +116,7 @@ sub set_ct ($param) {
   }
   LabPVE::Env::with_lock("lxc-$vmid", sub {
     my $c = LabPVE::Guests::load('lxc', $vmid);
-    die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne $c->{digest};
+    die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne LabPVE::Env::digest($c->{raw});
     LabPVE::Guests::check_lock('lxc', $c);
     tidy(\%p);
     apply($c, \%p, \@delete, \@revert, LabPVE::Guests::is_running($vmid), \%LabPVE::LxcOptions::AT_ONCE);

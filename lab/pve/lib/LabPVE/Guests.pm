@@ -42,8 +42,7 @@ sub encode_text ($v) {
 
 # { main => {k => v}, pending => {k => v, delete => text}, snapshots => {name => {}}, order of sections, digest }
 sub parse ($raw) {
-  require Digest::SHA;
-  my $c = { main => {}, pending => {}, sections => [], digest => Digest::SHA::sha1_hex($raw) };
+  my $c = { main => {}, pending => {}, sections => [], raw => $raw };
   my ($cur, $descr, $name) = ($c->{main}, undef, '');
   my $flush = sub {
     if (defined $descr) { $descr =~ s/\s+$//; $cur->{description} = $descr }

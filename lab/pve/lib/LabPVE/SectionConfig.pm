@@ -20,8 +20,7 @@ sub warn_line ($text) { print STDERR "$text\n"; return }
 
 # { ids => {id => config}, order => [ids], digest }. Bad lines are warned about on stderr and dropped.
 sub parse ($def, $raw) {
-  require Digest::SHA;
-  my $cfg = { ids => {}, order => [], digest => Digest::SHA::sha1_hex($raw // '') };
+  my $cfg = { ids => {}, order => [], raw => $raw // '' };
   my @lines = split /\n/, $raw // '';
   my $n = 0;
   my $next = sub {

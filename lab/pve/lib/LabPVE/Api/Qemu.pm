@@ -37,7 +37,7 @@ sub config_of ($type, $param, $integer) {
     $h = $s->{conf};
   }
   elsif (!$param->{current}) { $h = LabPVE::Guests::applied($c) }
-  return { %{ typed($h, $integer) }, digest => $c->{digest} };
+  return { %{ typed($h, $integer) }, digest => LabPVE::Env::digest($c->{raw}) };
 }
 
 our %CONFIG_PARAMS = (%VMID, current => { type => 'boolean', optional => 1 }, snapshot => { format => 'pve-configid', maxLength => 40, optional => 1 });

@@ -10,7 +10,7 @@ use LabPVE::StorageTypes;
 my %ID = (storage => { format => 'pve-storage-id' });
 
 sub api_row ($cfg, $id) {
-  my %row = (%{ LabPVE::Storage::entry($cfg, $id) }, storage => $id, digest => $cfg->{digest});
+  my %row = (%{ LabPVE::Storage::entry($cfg, $id) }, storage => $id, digest => LabPVE::Env::digest($cfg->{raw}));
   delete $row{password};
   return \%row;
 }
@@ -115,7 +115,7 @@ sub one_set ($) {
       my $type;
       under_lock('update storage failed', sub {
         my $cfg = LabPVE::Storage::config();
-        die "detected modified configuration - file changed by other user? Try again.\n" if defined $digest && $digest ne $cfg->{digest};
+        die "detected modified configuration - file changed by other user? Try again.\n" if defined $digest && $digest ne LabPVE::Env::digest($cfg->{raw});
         my $s = LabPVE::Storage::entry($cfg, $id);
         $type = $s->{type};
         my $password = delete $param->{password};
