@@ -18,6 +18,7 @@ import { openState } from '../src/state/index.js'
 import { connectClient, targetOfAddress } from '../src/temporal/connection.js'
 import { startDevServer } from '../src/temporal/dev-server.js'
 import { prepareNamespace } from '../src/temporal/namespace.js'
+import { packageRoot } from '../src/temporal/package-root.js'
 import { anyFreePort } from '../src/temporal/ports.js'
 import { resolveServerBinary } from '../src/temporal/server-binary.js'
 import { type RunningWorkers, startHomeWorker } from '../src/worker.js'
@@ -54,6 +55,7 @@ export async function benchMonitor({ rounds, say }: MonitorBenchOptions): Promis
       const stages = await stagesOf(bench)
       const history = await historyOf(bench)
       await lab.latency(550)
+      const status = await benchStatus(rounds, { ...process.env, NIGHTSHIFT_CONFIG: config, NIGHTSHIFT_STATE: join(work, 'seven-state') })
       say('0.55 s per Proxmox process')
       const realMs = await repeat(5, async () => (await timed(() => bench.pass())).ms)
       await lab.latency(0)
@@ -75,6 +77,7 @@ export async function benchMonitor({ rounds, say }: MonitorBenchOptions): Promis
         ...history,
         workerRssMb: residentMb,
         stages,
+        status,
       }
     } finally {
       await bench.stop()
@@ -263,11 +266,15 @@ async function benchScale(labConfig: string, work: string, rounds: number): Prom
   }
 }
 
-/** The time of the installed `nightshift status`, which reads a file and loads nothing big. */
-export async function benchStatus(options: { rounds: number; env: NodeJS.ProcessEnv; program: string }): Promise<{ oursMs: number[]; medianOursMs: number }> {
-  const oursMs = await repeat(
-    options.rounds,
-    async () => (await timed(() => execa(process.execPath, [options.program, 'status', '--json'], { reject: false, env: options.env }))).ms,
-  )
-  return { oursMs, medianOursMs: median(oursMs) }
+/** The time of the installed `nightshift status`, beside a Node process that does nothing. */
+async function benchStatus(rounds: number, env: NodeJS.ProcessEnv): Promise<{ oursMs: number[]; rawMs: number[]; medianOursMs: number; medianRawMs: number }> {
+  const program = join(packageRoot(), 'bin', 'nightshift.js')
+  const time = async (args: readonly string[]) => (await timed(() => execa(process.execPath, args, { reject: false, env, extendEnv: false }))).ms
+  const oursMs: number[] = []
+  const rawMs: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    oursMs.push(await time([program, 'status', '--json']))
+    rawMs.push(await time(['--eval', '']))
+  }
+  return { oursMs, rawMs, medianOursMs: roundTo(median(oursMs), 1), medianRawMs: roundTo(median(rawMs), 1) }
 }

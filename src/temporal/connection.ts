@@ -31,7 +31,7 @@ export function existingCluster(estateId: string, env: NodeJS.ProcessEnv = proce
     return undefined
   }
   const config = readConfig(env)
-  if (config.namespace !== undefined) requireOwnNamespace(config.namespace, estateId, env.TEMPORAL_NAMESPACE ? 'TEMPORAL_NAMESPACE' : 'the Temporal profile')
+  if (config.namespace) requireOwnNamespace(config.namespace, estateId, env.TEMPORAL_NAMESPACE ? 'TEMPORAL_NAMESPACE' : 'the Temporal profile')
   const { address, tls, apiKey, metadata } = config.connectionOptions
   return {
     connectionOptions: {

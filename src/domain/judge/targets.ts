@@ -317,7 +317,7 @@ function sourceVerdict(
 ): Omit<Verdict, 'looked'> | null {
   if (producer.state !== 'gone' && producer.state !== 'refused') return null
   const nothing = !freshness || (freshness.good === null && freshness.artifact === null)
-  const last = freshness?.good ? `; the newest is ${freshness.message.split(';')[0]}` : ''
+  const last = freshness?.good ? `; what is there: ${freshness.message.split(';')[0]}` : ''
   if (producer.producer?.kind === 'transfer' && nothing) {
     const before = pass.memory.targets[target.id]?.lastGood
     const what = `${before ? 'by what is on the hosts, ' : ''}nothing has ever arrived in ${target.basePath} on ${view.host.name}${before ? ` (an earlier pass saw ${before.path})` : ''}`
