@@ -23,6 +23,10 @@ export interface DownOptions {
 /** How long programs that use the lab's files (worker, Temporal server) get to end by themselves. */
 const GRACE_MS = 12_000
 
+const MOST_SWEEPS = 5
+const SWEEP_PAUSE_MS = 500
+const LOCK_PATIENCE_MS = 2_000
+
 /**
  * Removes the lab; a lab that does not exist is removed already.
  * @returns whether there was anything
@@ -35,19 +39,17 @@ export async function downLab(name: string, { say = () => {}, held }: DownOption
   if (owner !== undefined && owner !== '' && owner !== home) {
     throw new LabError('config', `the lab "${name}" on this machine belongs to ${owner}`, 'run `down` as the user, and with the XDG_STATE_HOME, that made it')
   }
-  const lock = held ?? (await lockLab(name))
+  const lock = held ?? (await lockSoon(name))
   try {
     const before = await findRemains(name)
     if (isNothing(before)) return false
-    await endUsers(home, labCgroup(name), say)
-    await Promise.all(hostCgroups(name).map((host) => killCgroup(`${labCgroup(name)}/${host}`)))
-    await killCgroup(labCgroup(name))
-    for (const link of await labLinks(name)) await run(['ip', 'link', 'del', link], { check: false })
-    await removeBridge(name)
-    for (const mount of mountsBelow(home)) await run(['umount', '--lazy', mount])
-    await freeLoopDevices(home)
-    await rm(home, { recursive: true, force: true, maxRetries: 3 })
-    const after = await findRemains(name)
+    let after = before
+    // A program that was killed a moment ago may have left a child that is still making something: what it made is swept in the next turn.
+    for (let turn = 0; turn < MOST_SWEEPS && !isNothing(after); turn++) {
+      if (turn > 0) await delay(SWEEP_PAUSE_MS)
+      await sweep(name, home, say)
+      after = await findRemains(name)
+    }
     if (!isNothing(after))
       throw new LabError('failed', `the lab "${name}" is not gone: ${describeRemains(after)}`, `try again: npm run lab -- --lab ${name} down`)
     say(`lab "${name}" is gone: ${summary(before)}`)
@@ -56,6 +58,31 @@ export async function downLab(name: string, { say = () => {}, held }: DownOption
     if (held === undefined) {
       await lock.releaseAndRemove()
       removeIfEmpty(labsFolder())
+    }
+  }
+}
+
+/** One turn of removing everything that bears the lab's names. */
+async function sweep(name: string, home: string, say: Say): Promise<void> {
+  await endUsers(home, labCgroup(name), say)
+  await Promise.all(hostCgroups(name).map((host) => killCgroup(`${labCgroup(name)}/${host}`)))
+  await killCgroup(labCgroup(name))
+  for (const link of await labLinks(name)) await run(['ip', 'link', 'del', link], { check: false })
+  await removeBridge(name)
+  for (const mount of mountsBelow(home)) await run(['umount', '--lazy', mount], { check: false })
+  await freeLoopDevices(home)
+  await rm(home, { recursive: true, force: true, maxRetries: 3 })
+}
+
+/** The lock, also when a child of a killed program has inherited it for another moment. */
+async function lockSoon(name: string): Promise<Held> {
+  const deadline = Date.now() + LOCK_PATIENCE_MS
+  for (;;) {
+    try {
+      return await lockLab(name)
+    } catch (error) {
+      if (!(error instanceof LabError) || error.kind !== 'config' || Date.now() > deadline) throw error
+      await delay(100)
     }
   }
 }

@@ -40,6 +40,11 @@ async function ssh(lab: Lab, host: string, command: string): Promise<string> {
 }
 
 /** Everything on the machine that could carry a lab's name, by other means than the lab program's own. */
+/** A killed process is a zombie until the machine's first process has buried it; that is awaited, nothing else is. */
+async function expectNoTraces(name: string): Promise<void> {
+  await expect.poll(() => traces(name), { timeout: 10_000, interval: 50 }).toEqual([])
+}
+
 async function traces(name: string): Promise<string[]> {
   const { home } = labPaths(name)
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
@@ -72,7 +77,7 @@ describe('a lab', () => {
     expect(await ssh(one, 'pve', 'ssh -o BatchMode=yes nas cat /volume1/whose')).toBe('one')
 
     await downLab('life-one')
-    expect(await traces('life-one')).toEqual([])
+    await expectNoTraces('life-one')
     expect(await ssh(two, 'nas', 'cat /volume1/whose')).toBe('two')
   })
 
@@ -87,7 +92,7 @@ describe('a lab', () => {
     expect(pidsIn(labCgroup('life-gone')).length).toBeGreaterThan(4)
 
     expect(await downLab('life-gone')).toBe(true)
-    expect(await traces('life-gone')).toEqual([])
+    await expectNoTraces('life-gone')
     expect(await downLab('life-gone')).toBe(false)
   })
 
@@ -100,7 +105,7 @@ describe('a lab', () => {
     await once(user.stdout, 'data')
     await downLab('life-users')
     expect((await user).signal).toBe('SIGKILL')
-    expect(await traces('life-users')).toEqual([])
+    await expectNoTraces('life-users')
   }, 60_000)
 
   it('continues with its files, keys and addresses when it is stopped and brought up again', async () => {
@@ -131,7 +136,7 @@ describe('a lab', () => {
     up.kill('SIGKILL')
     await up
     await downLab(name)
-    expect(await traces(name)).toEqual([])
+    await expectNoTraces(name)
     expect(isNothing(await findRemains(name))).toBe(true)
   })
 
@@ -153,7 +158,7 @@ describe('a lab', () => {
     rmSync(lab.paths.record)
     await expect(openLab('life-lost')).rejects.toThrow(/there is no lab "life-lost"/)
     await downLab('life-lost')
-    expect(await traces('life-lost')).toEqual([])
+    await expectNoTraces('life-lost')
   })
 })
 

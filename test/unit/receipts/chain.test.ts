@@ -292,7 +292,7 @@ describe('an appender that is killed', () => {
   let program: CompiledProgram
 
   beforeAll(() => {
-    program = compileProgram(['state', 'domain'])
+    program = compileProgram(['state', 'domain', 'files'])
   })
 
   afterAll(() => program.remove())

@@ -32,8 +32,6 @@ afterAll(async () => {
 interface Script {
   sites: SitePlan[]
   observeSite: (args: SitePlan & { passId: string }) => Promise<SiteReading>
-  /** Sites whose own queue has nobody polling it. */
-  deadQueues?: string[]
   details?: string
 }
 
@@ -62,14 +60,10 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
       }
     },
   }
-  const queues = [...new Set(script.sites.map((site) => site.taskQueue).filter((queue) => queue !== undefined))].filter(
-    (queue) => !script.deadQueues?.includes(queue),
-  )
   const connection = env.nativeConnection
   const workers = await Promise.all([
     Worker.create({ connection, taskQueue: `nightshift-${estate}`, workflowBundle, activities: { observeSite: script.observeSite } }),
     Worker.create({ connection, taskQueue: `${estate}-state`, activities: stateSide }),
-    ...queues.map((taskQueue) => Worker.create({ connection, taskQueue, activities: { observeSite: script.observeSite } })),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   try {
@@ -87,7 +81,7 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
   }
 }
 
-const plan = (site: string, count = 2, more: Partial<SitePlan> = {}): SitePlan => ({ site, hostCount: count, deadlineSeconds: 5, ...more })
+const plan = (site: string, count = 2): SitePlan => ({ site, hostCount: count, deadlineSeconds: 5 })
 const reading = (args: SitePlan): SiteReading => ({
   site: args.site,
   hostCount: args.hostCount,
@@ -122,17 +116,6 @@ describe('a pass', () => {
     expect(readings[1]).toEqual({ site: 'home', unread: { reason: 'probe_failed', message: 'reading site home failed: the key file is not readable' } })
     expect(readings[0]).toHaveProperty('digest')
   })
-
-  it('says no_worker for a site whose queue nobody polls, and still judges the others', async () => {
-    const { result, readings } = await runPass('lonely', {
-      sites: [plan('shop'), plan('home', 2, { taskQueue: 'lonely-home', packedPlans: 'x' })],
-      deadQueues: ['lonely-home'],
-      observeSite: async (args) => reading(args),
-    })
-    expect(result).toHaveProperty('value')
-    expect(readings[1]).toMatchObject({ site: 'home', unread: { reason: 'no_worker' } })
-    expect((readings[1] as SiteUnread).unread.message).toContain('lonely-home')
-  }, 60_000)
 
   it('refuses an input that it does not know, before it touches anything', async () => {
     const { result, history } = await runPass('strict', { sites: [plan('shop')], observeSite: async (args) => reading(args) }, { hosts: ['pve'] })
