@@ -164,7 +164,7 @@ describe('a full disk', () => {
 })
 
 describe('secrets', () => {
-  it('that hosts print where things fail are in no history, log, status, receipt or argument list', async () => {
+  it('that hosts print where things fail are in no history, log, status or receipt', async () => {
     const canary = 'Zx7-canary-Qw93'
     const estate = await openLab(lab.name)
     const nas = estate.host('nas')
@@ -247,7 +247,7 @@ async function temporaryFolder(): Promise<string> {
   return folder
 }
 
-/** The text of every file below a folder, compressed rows of the database unpacked by the product's own reader. */
+/** The text of every file below a folder. What the database holds compressed is not seen into. */
 async function everythingIn(folder: string): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const texts = await Promise.all(entries.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), 'latin1')))
