@@ -17,3 +17,8 @@ export const TEMPORAL_CLI_VERSION = '1.8.2'
 export function temporalBinary() {
   return join(cacheFolder(), 'temporal', TEMPORAL_CLI_VERSION, 'temporal')
 }
+
+/** Where the set-up puts Temporal's time-skipping test server; `test/support/time-skipping.ts` starts it from there. */
+export function timeSkippingServer() {
+  return join(cacheFolder(), 'temporal-test-server', '1.38.0', 'temporal-test-server')
+}

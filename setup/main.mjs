@@ -11,6 +11,7 @@ import { doMissing } from './steps.mjs'
 import { LAB_TOOLS, systemPackages, TEST_TOOLS } from './system-packages.mjs'
 import { temporalServer } from './temporal-server.mjs'
 import { runTests } from './tests.mjs'
+import { timeSkippingServer } from './time-skipping-server.mjs'
 
 const forLab = [npmPackages, systemPackages(LAB_TOOLS), build, temporalServer, labTree]
 
@@ -20,7 +21,12 @@ const COMMANDS = {
   lab: { typed: 'npm run lab', needsMachine: true, steps: forLab, run: program('dist/lab/cli.js') },
   bench: { typed: 'npm run bench', needsMachine: true, steps: forLab, run: program('dist/bench/cli.js') },
   faults: { typed: 'npm run faults', needsMachine: true, steps: forLab, run: program('dist/bench/faults.js') },
-  test: { typed: 'npm test', needsMachine: true, steps: [npmPackages, systemPackages(TEST_TOOLS), build, temporalServer, labTree], run: runTests },
+  test: {
+    typed: 'npm test',
+    needsMachine: true,
+    steps: [npmPackages, systemPackages(TEST_TOOLS), build, temporalServer, timeSkippingServer, labTree],
+    run: runTests,
+  },
   build: { typed: 'npm run build', needsMachine: false, steps: [npmPackages, build], run: async () => 0 },
 }
 

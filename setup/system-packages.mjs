@@ -23,7 +23,7 @@ export const LAB_TOOLS = {
 }
 
 /** What only the tests use besides. */
-export const TEST_TOOLS = { ...LAB_TOOLS, 'docker-compose': 'docker-compose' }
+export const TEST_TOOLS = { ...LAB_TOOLS, 'docker-compose': 'docker-compose', java: 'default-jre-headless', mvn: 'maven' }
 
 /** @param {Record<string, string>} tools */
 export function systemPackages(tools) {

@@ -1,0 +1,27 @@
+import { fileURLToPath } from 'node:url'
+import type { TestWorkflowEnvironment } from '@temporalio/testing'
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { serverNow, startTimeSkipping } from '../../support/time-skipping.js'
+
+let env: TestWorkflowEnvironment
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  env = await startTimeSkipping()
+}, 60_000)
+
+afterAll(async () => {
+  await env?.teardown()
+})
+
+it('a wait of thirty days is over at once, and thirty days have passed on the server', async () => {
+  const workflowBundle = await bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../../support/workflows/waits.ts', import.meta.url)),
+    logger: new DefaultLogger('ERROR'),
+  })
+  const worker = await Worker.create({ connection: env.nativeConnection, taskQueue: 'waits', workflowBundle })
+  const before = await serverNow(env)
+  await worker.runUntil(env.client.workflow.execute('waitDays', { workflowId: 'waits', taskQueue: 'waits', args: [30] }))
+  expect((await serverNow(env)).getTime() - before.getTime()).toBeGreaterThanOrEqual(30 * 86_400_000)
+})
