@@ -5,6 +5,7 @@
  */
 export { isDiskFull, StateError, StateLocked, StateOfAnotherEstate, StateUnusable, StateWriteFailed } from './errors.js'
 export { STATE_NAMES, stateDirectory } from './location.js'
+export type { Proof, ProofKey, ProofLevel } from './proofs.js'
 export type { AppendedReceipt, ReceiptSettings } from './receipts/chain.js'
 export { type Head, readMirror, receiptNumbers, receiptPath } from './receipts/chain-files.js'
 export { leaveForOwner } from './receipts/pending.js'

@@ -10,23 +10,25 @@
  * A full disk is like a crash at that point, told as StateWriteFailed.
  */
 import { join } from 'node:path'
-import { types } from 'node:util'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { StatusDocument } from '../domain/status.js'
 import { inTransaction, openDatabase, type StateDatabase } from './database.js'
 import { removeLeftovers, writeDurably } from './durable-file.js'
+import { OpenEnrollments } from './enrollments.js'
 import { errorCode, StateUnusable, StateWriteFailed } from './errors.js'
 import { markFolder, prepareFolder } from './folder.js'
 import { STATE_NAMES } from './location.js'
 import { acquireLock, type StateLock } from './lock.js'
 import { isOlderPass, type PassKey } from './pass-order.js'
+import { Proofs } from './proofs.js'
 import { type AppendedReceipt, ReceiptChain, type ReceiptSettings } from './receipts/chain.js'
 import type { Head } from './receipts/chain-files.js'
 import { readPending, removePending } from './receipts/pending.js'
 import { monitorReceipt, type ReceiptBody } from './receipts/receipt.js'
 import { lastMonitorReceipt, receiptDue } from './receipts/receipt-due.js'
 import { readStatusFile } from './status-file.js'
+import { blob, integer, type Table, text } from './table.js'
 
 /** Passes whose observations are kept unless told otherwise: six hours at one pass in ten minutes. */
 const DEFAULT_KEEP_PASSES = 36
@@ -90,6 +92,11 @@ export async function openState(options: OpenStateOptions): Promise<StateFolder>
 export class StateFolder {
   private openChain: ReceiptChain | undefined
 
+  /** How well artifacts are proven. */
+  readonly proofs: Proofs
+  /** The guests whose first scheduled artifact a run waits for. */
+  readonly enrollments: OpenEnrollments
+
   constructor(
     readonly dir: string,
     readonly estateId: string,
@@ -99,7 +106,14 @@ export class StateFolder {
     private readonly database: StateDatabase,
     /** What opening had to put right, in sentences for the log. */
     readonly notices: string[],
-  ) {}
+  ) {
+    const table: Table = {
+      write: (sql, values) => void this.inTransaction(() => this.database.prepare(sql).run(...values)),
+      read: (sql, values) => this.database.prepare(sql).all(...values),
+    }
+    this.proofs = new Proofs(table)
+    this.enrollments = new OpenEnrollments(table)
+  }
 
   /** The judge's memory as the last pass left it; undefined before the first one. */
   readMemory<T = unknown>(): T | undefined {
@@ -293,28 +307,4 @@ function passRow(row: unknown): PassRow {
     seen: integer(row, 'seen'),
     observationsDigest: text(row, 'observations_digest'),
   }
-}
-
-function column(row: unknown, name: string): unknown {
-  return typeof row === 'object' && row !== null ? (row as Record<string, unknown>)[name] : undefined
-}
-
-function text(row: unknown, name: string): string {
-  const value = column(row, name)
-  if (typeof value !== 'string') throw new Error(`state database: column ${name} is not text`)
-  return value
-}
-
-function integer(row: unknown, name: string): number {
-  const value = column(row, name)
-  if (typeof value !== 'number') throw new Error(`state database: column ${name} is not a number`)
-  return value
-}
-
-/** The library answers with a Buffer from `get()` and with an ArrayBuffer (of another realm under vitest) from `all()`. */
-function blob(row: unknown, name: string): Uint8Array {
-  const value = column(row, name)
-  if (types.isUint8Array(value)) return value
-  if (types.isArrayBuffer(value)) return new Uint8Array(value)
-  throw new Error(`state database: column ${name} is not binary`)
 }
