@@ -41,8 +41,8 @@ export interface HostProbePlan {
   readonly deadlineMs: number
   readonly directories: readonly DirectoryPlan[]
   readonly producers: readonly ProducerPlan[]
-  /** On Proxmox hosts: the node name that `estate.yaml` declares. */
-  readonly proxmox: { readonly node: string } | null
+  /** On Proxmox hosts: the node name that `estate.yaml` declares, and the job whose schedule and runs matter most, where one does. */
+  readonly proxmox: { readonly node: string; readonly job?: string } | null
 }
 
 // ---------------------------------------------------------------------------------------------------- what was seen

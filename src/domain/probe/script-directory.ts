@@ -9,7 +9,7 @@ import { shell } from './shell-text.js'
 
 /** What of a per-guest log or task log is worth sending: verdicts, causes, what the archive is called, what the agent did. */
 export const TELLING_LINES =
-  'Starting Backup of VM |Finished Backup of VM |Backup of VM [0-9]+ failed|archive file size|creating |guest-agent|status = |ERROR|TASK |[Dd]enied|No space left|could not|unable to|got timeout|global lock|is locked|Input/output error|Stale file handle|Read-only file system'
+  'starting new backup job: |Starting Backup of VM |Finished Backup of VM |Backup of VM [0-9]+ failed|archive file size|creating |guest-agent|status = |ERROR|TASK |[Dd]enied|No space left|could not|unable to|got timeout|global lock|is locked|Input/output error|Stale file handle|Read-only file system'
 
 /** Lines that are sent however many other telling ones there are. */
 const VERDICT_LINES = 'Starting Backup of VM |Finished Backup of VM |Backup of VM [0-9]+ failed|archive file size|creating |guest-agent|status = |TASK '

@@ -49,7 +49,10 @@ read_proxmox() {
   pve lxc "/nodes/$node/lxc" & a=$!
   pve storages /storage & b=$!
   pids="$a $b" running=2 left=$((@MOST@ - @FIXED@)) asked=0
-  rows jobs | grep -v -E '"enabled":(0|"0"|"")[,}]' | grep -o '"schedule":"[^"\\]*"' | sort -u | sed 's/^"schedule":"//; s/"$//' >"$T/wanted"
+  {
+    [ -z "$JOB" ] || rows jobs | grep -F "\"id\":\"$JOB\"" | grep -o '"schedule":"[^"\\]*"'
+    rows jobs | grep -v -E '"enabled":(0|"0"|"")[,}]' | grep -o '"schedule":"[^"\\]*"' | sort -u
+  } | awk '!seen[$0]++' | sed 's/^"schedule":"//; s/"$//' >"$T/wanted"
   while IFS= read -r schedule; do
     [ $asked -lt @SCHEDULES@ ] || break
     if [ $running -ge 4 ]; then wait $pids; pids= running=0; fi
@@ -108,14 +111,14 @@ read_creations() {
   set -f
   [ -r /var/log/pve/tasks/index ]
 }
-# the logs that matter: of each job's latest run, of running tasks, and of the newest that did not end well
+# the logs that matter: of each job's latest run, of running tasks, of the newest that did not end well, and of the newest
 read_task_logs() {
   set +f
   {
     grep -h -o 'UPID:[^"]*' "$T/jobstates.out"
     rows tasks | grep '"status":"RUNNING"' | grep -o 'UPID:[^"]*' | head -n 3
     rows tasks | grep -v -E '"status":"(RUNNING|OK)"' | grep -o 'UPID:[^"]*' | head -n 5
-    rows tasks | grep -o 'UPID:[^"]*' | head -n 2
+    rows tasks | grep -o 'UPID:[^"]*' | head -n "$LOGS"
   } | awk '!seen[$0]++ && /^UPID:[A-Za-z0-9-]+:[0-9A-Fa-f]+:[0-9A-Fa-f]+:[0-9A-Fa-f]+:vzdump:[0-9]*:[^\/ ]+:$/ { split($0, f, ":"); print "/var/log/pve/tasks/" substr(f[5], length(f[5])) "/" $0; if (++n >= 20) exit }' >"$T/logs"
   set --
   while IFS= read -r f; do [ -r "$f" ] && set -- "$@" "$f"; done <"$T/logs"

@@ -22,6 +22,10 @@ export const DIRECTORY_TIMEOUT_SECONDS = 20
 /** One Proxmox process may take this long. */
 export const PROXMOX_TIMEOUT_SECONDS = 25
 
+/** How many of the newest vzdump tasks have their logs read, in a pass and where one job's runs are asked for. */
+const NEWEST_LOGS = 2
+const NEWEST_LOGS_OF_JOB = 15
+
 /** One word of shell, whatever it holds. NUL cannot be passed and is refused. */
 export function shellQuote(word: string): string {
   if (word.includes('\0')) throw new Error('a NUL character cannot be part of a shell word')
@@ -39,6 +43,8 @@ export function renderProbeScript(plan: HostProbePlan, nonce: string): string {
     `DIR_LIMIT=${DIRECTORY_TIMEOUT_SECONDS}`,
     `PX_LIMIT=${PROXMOX_TIMEOUT_SECONDS}`,
     `MOST=${MOST_FILES_PER_FAMILY}`,
+    `JOB=${shellQuote(plan.proxmox?.job ?? '')}`,
+    `LOGS=${plan.proxmox?.job === undefined ? NEWEST_LOGS : NEWEST_LOGS_OF_JOB}`,
     DIRECTORY_READER,
     plan.producers.length > 0 ? PRODUCER_READER : '',
     plan.proxmox ? PROXMOX_READER : '',

@@ -1,5 +1,5 @@
 /** The probe script, run for real by `sh` on a temporary host. (On BusyBox it runs against the lab's hosts.) */
-import { existsSync, readdirSync, symlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { DirectorySeen, HostReading } from '../../../src/domain/observation.js'
@@ -230,11 +230,10 @@ test('the rows of a real /cluster/backup are read: cron jobs with text flags, al
   ])
 })
 
-test('with many schedules there are never more than 12 Proxmox processes a pass nor 4 at once, and what was not asked is said', async () => {
+test('with many schedules there are never more than 12 Proxmox processes a pass nor 4 at once, and what was not asked is said', () => {
   proxmoxHost(9)
   const plan = planFor(host, { kind: 'proxmox', proxmox: { node: 'pve1' } })
   const seen = parseProbeOutput(plan, NONCE, host.run(plan).stdout).proxmox
-  const { readFileSync } = await import('node:fs')
   const calls = readFileSync(join(host.root, 'calls'), 'utf8').trim().split('\n')
   const level = readFileSync(join(host.root, 'level'), 'utf8').trim().split('\n').map(Number)
   expect(calls.length).toBeLessThanOrEqual(12)
@@ -242,6 +241,15 @@ test('with many schedules there are never more than 12 Proxmox processes a pass 
   expect(Math.max(...level)).toBeLessThanOrEqual(4)
   expect(seen?.schedulesNotAsked).toBe(5)
   expect(seen?.schedules.filter(({ runs }) => !runs.ok)).toHaveLength(5)
+})
+
+test('the schedule of the one job that matters is asked first, also while that job is disabled', () => {
+  proxmoxHost(9)
+  const jobs = readFileSync(join(host.root, 'answers/jobs'), 'utf8')
+  host.write('answers/jobs', jobs.replace('"id":"job8","enabled":1', '"id":"job8","enabled":0'))
+  const plan = planFor(host, { kind: 'proxmox', proxmox: { node: 'pve1', job: 'job8' } })
+  const first = parseProbeOutput(plan, NONCE, host.run(plan).stdout).proxmox?.schedules[0]
+  expect(first).toMatchObject({ schedule: '08:00', runs: { ok: true } })
 })
 
 test('a Proxmox program that fails makes its own answer unread, with its words', () => {
