@@ -9,6 +9,7 @@ import { replaceFile } from '../src/files/replace-file.js'
 import { packageRoot } from '../src/temporal/package-root.js'
 import { ensureKeyPair } from './keys.js'
 import type { Lab } from './lab.js'
+import type { MailKeys } from './mail/keys.js'
 import { labPaths } from './names.js'
 import { knownHostsLines } from './trust.js'
 
@@ -23,6 +24,14 @@ export async function ensureConfigKeys(labName: string): Promise<void> {
   mkdirSync(keys, { recursive: true, mode: 0o700 })
   await ensureKeyPair(clientKeyPath(labName), 'ed25519', `nightshift@${labName}`)
   await ensureKeyPair(join(keys, 'receipt_ed25519'), 'ed25519', `nightshift-receipt@${labName}`)
+}
+
+/** What the runbooks' references to the mail server resolve to: the authority's certificate, and a file for each account's password. */
+export function writeMailSecrets(labName: string, mail: MailKeys): void {
+  const { config } = labPaths(labName)
+  mkdirSync(join(config, 'secrets'), { recursive: true, mode: 0o700 })
+  replaceFile(join(config, 'keys', 'mail-authority.crt'), mail.authority, { mode: 0o644 })
+  for (const [account, password] of Object.entries(mail.passwords)) replaceFile(join(config, 'secrets', account), `${password}\n`, { mode: 0o600 })
 }
 
 /** Writes the folder whole: fresh runbooks, ssh_config, known_hosts. Hosts must be prepared (their keys are read). */

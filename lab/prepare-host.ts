@@ -5,6 +5,10 @@ import { HOSTS } from './catalog.js'
 import type { LabHost } from './host.js'
 import { writeHostFiles } from './host-files.js'
 import { ensureKeyPair, HOST_KEY_TYPES, hostKeyPath, publicKeyOf } from './keys.js'
+import type { MailKeys } from './mail/keys.js'
+import { MAIL_HOST, MAIL_NAME, PERSONAL_DOMAIN, WEBHOOK_HOST } from './mail/names.js'
+import { writeProxmoxMail } from './mail/proxmox-files.js'
+import { writeMailServer, writeWebhookServer } from './mail/server-files.js'
 import { hostAddress } from './network.js'
 import { grantTrust, knownHostsLines, upperPath, writeAuthorizedKeys } from './trust.js'
 import { UpperFiles } from './upper-files.js'
@@ -12,13 +16,16 @@ import { UpperFiles } from './upper-files.js'
 const READY = 'prepared'
 
 /** @param clientKeyPath the key by which the machine logs in */
-export async function prepareHost(host: LabHost, clientKeyPath: string): Promise<void> {
+export async function prepareHost(host: LabHost, clientKeyPath: string, mailKeys: MailKeys): Promise<void> {
   if (existsSync(join(host.folder, READY))) return
   rmSync(host.folder, { recursive: true, force: true })
   mkdirSync(host.folder, { recursive: true, mode: 0o700 })
   const { labName, spec, subnet, tree } = host.place
   const files = new UpperFiles(tree, join(host.folder, 'upper'))
   writeHostFiles(files, spec, labName, neighbours(subnet))
+  if (spec.kind === 'proxmox') writeProxmoxMail(files, spec, mailKeys)
+  if (spec.name === MAIL_HOST) writeMailServer(files, mailKeys)
+  if (spec.name === WEBHOOK_HOST) writeWebhookServer(files)
   files.folder('/etc/ssh')
   for (const type of HOST_KEY_TYPES) await ensureKeyPair(files.place(hostKeyPath(type)), type, `root@${spec.name}`)
   files.folder(spec.user.home, { uid: spec.user.uid, gid: spec.user.gid })
@@ -53,5 +60,8 @@ export function introduceHosts(hosts: ReadonlyMap<string, LabHost>): void {
 
 /** A name that two hosts share (both Proxmox nodes are `pve`) must mean the first: estate names come before node names. */
 function neighbours(subnet: string): string {
-  return HOSTS.map((spec, index) => `${hostAddress(subnet, index)} ${spec.name}\n`).join('')
+  return HOSTS.map((spec, index) => {
+    const mailNames = spec.name === MAIL_HOST ? ` ${MAIL_NAME} ${PERSONAL_DOMAIN}` : ''
+    return `${hostAddress(subnet, index)} ${spec.name}${mailNames}\n`
+  }).join('')
 }

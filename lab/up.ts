@@ -5,10 +5,12 @@
 import pLimit from 'p-limit'
 import { HOSTS } from './catalog.js'
 import { labCgroup, makeCgroup } from './cgroup.js'
-import { clientKeyPath, ensureConfigKeys, hasRunbooks, writeConfig, writeReachability } from './config.js'
+import { clientKeyPath, ensureConfigKeys, hasRunbooks, writeConfig, writeMailSecrets, writeReachability } from './config.js'
 import { LabError } from './errors.js'
 import { Lab } from './lab.js'
 import { type Held, lockLab } from './lock.js'
+import { ensureMailKeys } from './mail/keys.js'
+import { mailAddress } from './mail/names.js'
 import { checkLabName, labPaths } from './names.js'
 import { ensureBridge } from './network.js'
 import { introduceHosts, prepareHost } from './prepare-host.js'
@@ -47,12 +49,14 @@ export async function upLab(name: string, { hosts: wanted, say = () => {}, held 
     writeRecord({ ...record, subnet, hosts })
     const lab = new Lab({ ...record, subnet, hosts })
     await ensureConfigKeys(name)
+    const mailKeys = await ensureMailKeys(name, mailAddress(subnet))
+    writeMailSecrets(name, mailKeys)
 
     const started = Date.now()
     const limit = pLimit(AT_ONCE)
     const each = (work: (host: Parameters<typeof prepareHost>[0]) => Promise<void>) =>
       Promise.all([...lab.hosts.values()].map((host) => limit(() => work(host))))
-    await each((host) => prepareHost(host, clientKeyPath(name)))
+    await each((host) => prepareHost(host, clientKeyPath(name), mailKeys))
     introduceHosts(lab.hosts)
     if (hasRunbooks(lab)) writeReachability(lab)
     else await writeConfig(lab)

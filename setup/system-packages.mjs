@@ -13,6 +13,7 @@ export const LAB_TOOLS = {
   ip: 'iproute2',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
+  openssl: 'openssl',
   zstd: 'zstd',
   flock: 'util-linux',
   nsenter: 'util-linux',
