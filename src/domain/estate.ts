@@ -2,6 +2,7 @@
  * What the operator wants to be true, as typed objects: the shape of the runbook files after loading.
  * `src/runbooks/` reads YAML into these types; everything else works on them. No I/O here.
  */
+import type { VzdumpRunbook } from './vzdump-runbook.js'
 
 /** How much a target's loss would hurt; decides its default freshness limit (critical 26 h, important 48 h, rebuildable 168 h). */
 export type Classification = 'critical' | 'important' | 'rebuildable'
@@ -146,18 +147,55 @@ export interface Calendar {
 
 export type AlertCondition = 'freshness' | 'job-result' | 'integrity' | 'coverage' | 'blind' | 'space' | 'config' | 'clock' | 'delivery' | 'proof'
 
-/** The notification contract; delivery comes later. */
+/** The notification contract: which condition at which severity goes to whom, how often, and by which way. */
 export interface AlertContract {
   readonly sender: string
   readonly defaultRoute: { readonly recipients: readonly string[]; readonly repeatHours: number }
   readonly rules: readonly {
     readonly conditions: readonly AlertCondition[]
+    /** The lowest that is mailed. */
     readonly severity: 'critical' | 'warning' | 'unknown'
+    readonly sender: string
     readonly recipients: readonly string[]
     readonly repeatHours: number
   }[]
   /** HH:MM in the estate's zone. */
   readonly digestTime: string
+  /** What cannot be looked at is mailed after so many minutes. */
+  readonly unknownAfterMinutes: number
+  readonly flapping: { readonly windowHours: number; readonly enterChanges: number; readonly leaveChanges: number }
+  readonly limits: { readonly mailsPerHour: number; readonly openPerSite: number }
+  readonly mail?: MailServer
+  readonly secondChannel?: SecondChannel
+}
+
+/** Where mail is submitted. Passwords are references: `env:NAME` or `file:` with an absolute path. */
+export interface MailServer {
+  readonly server: string
+  readonly port: number
+  readonly security: 'tls' | 'starttls'
+  /** Absolute path of the authority's certificate (PEM); absent: those of the system. */
+  readonly caPath?: string
+  readonly username: string
+  readonly password: string
+  readonly mailbox?: Mailbox
+}
+
+/** Read over IMAP with TLS, to find messages of ours that went to `address`. */
+export interface Mailbox {
+  readonly address: string
+  readonly server: string
+  readonly port: number
+  readonly username: string
+  readonly password: string
+  readonly folders: readonly string[]
+}
+
+/** `url` is an address, or a reference to one. */
+export interface SecondChannel {
+  readonly url: string
+  readonly token?: string
+  readonly caPath?: string
 }
 
 /** Everything a configuration folder says. */
@@ -166,6 +204,8 @@ export interface RunbookSet {
   readonly inventory: Inventory
   readonly calendar: Calendar
   readonly alerts: AlertContract
-  /** SHA-256 (hex) over the RFC 8785 form of the four parsed files: `rulesDigest` of status and receipts. */
+  /** Absent: there is no `vzdump.yaml`, and what needs it says so. */
+  readonly vzdump?: VzdumpRunbook
+  /** SHA-256 (hex) over the RFC 8785 form of the parsed files: `rulesDigest` of status and receipts. */
   readonly digest: string
 }
