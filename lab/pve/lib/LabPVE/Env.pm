@@ -5,7 +5,16 @@ use v5.36;
 
 our $ROOT = $ENV{NIGHTSHIFT_LAB_ROOT} // '';
 our $NOW  = $ENV{NIGHTSHIFT_LAB_NOW};
+# The command this process answers for (program and words before the first option), and its process: a task's worker has another one.
+our $COMMAND = '';
+our $COMMAND_PID = $$;
 my $settings;
+
+# Notes a change of the estate in the lab's ledger (Ledger.pm, loaded only here): effect, subject, detail.
+sub record_effect (@effect) {
+  require LabPVE::Ledger;
+  return LabPVE::Ledger::record(@effect);
+}
 
 sub path ($p) { return "$ROOT$p" }
 

@@ -33,6 +33,7 @@ sub destroy ($type, $param) {
       purge($vmid);
     }
     LabPVE::Env::remove_file(LabPVE::Guests::conf_path($type, $vmid));
+    LabPVE::Env::record_effect('guest.delete', $vmid);
   });
 }
 
@@ -48,7 +49,7 @@ sub remove_disks ($type, $vmid, $c) {
     my $volid = $o->{''} // '';
     next if LabPVE::Guests::is_cdrom($o) || $volid !~ /^[a-z][\w.-]*:/i;
     my $file = eval { LabPVE::Volumes::disk_file($cfg, $volid) } // next;
-    LabPVE::Env::remove_file($file);
+    LabPVE::Env::record_effect('disk.remove', $volid) if LabPVE::Env::remove_file($file);
     rmdir LabPVE::Env::path($file =~ s{/[^/]+$}{}r) if $file =~ m{/images/\d+/};
   }
   return;
@@ -78,6 +79,7 @@ sub purge ($vmid) {
   $cron->{jobs} = \@keep;
   LabPVE::Jobs::write_cron($cron);
   LabPVE::Env::write_file('/etc/pve/replication.cfg', LabPVE::Env::read_file('/etc/pve/replication.cfg') // '');
+  LabPVE::Env::record_effect('job.purge', $vmid);
   return;
 }
 1;

@@ -67,6 +67,7 @@ sub set_vm ($param) {
     apply($c, \%p, \@delete, \@revert, LabPVE::Guests::is_running($vmid), \%LabPVE::QemuOptions::AT_ONCE);
     LabPVE::Guests::save('qemu', $vmid, $c);
   });
+  LabPVE::Env::record_effect('guest.set', $vmid);
   return;
 }
 
@@ -122,17 +123,20 @@ sub set_ct ($param) {
     apply($c, \%p, \@delete, \@revert, LabPVE::Guests::is_running($vmid), \%LabPVE::LxcOptions::AT_ONCE);
     LabPVE::Guests::save('lxc', $vmid, $c);
   });
+  LabPVE::Env::record_effect('guest.set', $vmid);
   return;
 }
 
 # `qm unlock` of an unlocked VM is silent, `pct unlock` complains.
 sub unlock ($type, $vmid) {
-  LabPVE::Env::with_lock("$type-$vmid", sub {
+  my $changed = LabPVE::Env::with_lock("$type-$vmid", sub {
     my $c = LabPVE::Guests::load($type, $vmid);
     die "no lock found trying to remove any lock\n" if $type eq 'lxc' && !defined $c->{main}{lock};
-    return if !defined delete $c->{main}{lock};
+    return 0 if !defined delete $c->{main}{lock};
     LabPVE::Guests::save($type, $vmid, $c);
+    return 1;
   });
+  LabPVE::Env::record_effect('guest.unlock', $vmid) if $changed;
   return;
 }
 1;

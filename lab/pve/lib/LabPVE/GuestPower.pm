@@ -44,12 +44,14 @@ sub start ($type, $vmid) {
   }
   my $old = LabPVE::Guests::power($vmid);
   LabPVE::Guests::set_state($vmid, { (defined $old->{agent} ? (agent => $old->{agent}) : ()), status => 'running', since => LabPVE::Env::now(), pid => 1000 + $vmid });
+  LabPVE::Env::record_effect('guest.start', $vmid);
   return;
 }
 
 sub stop ($vmid) {
   my $old = LabPVE::Guests::power($vmid);
   LabPVE::Guests::set_state($vmid, { (defined $old->{agent} ? (agent => $old->{agent}) : ()), status => 'stopped' });
+  LabPVE::Env::record_effect('guest.stop', $vmid);
   return;
 }
 1;

@@ -88,7 +88,7 @@ sub storage_backups ($cfg, $sid, $keep, $vmid = undef, $type = undef, $remove = 
   for my $row (@rows) {
     next if $row->{mark} ne 'remove';
     $log->('info', "removing backup '$row->{volid}'");
-    next if eval { LabPVE::Volumes::remove_archive(LabPVE::Storage::path_of($cfg, $row->{volid})); 1 };
+    next if eval { LabPVE::Volumes::remove_archive(LabPVE::Storage::path_of($cfg, $row->{volid}), $row->{volid}); 1 };
     chomp(my $e = $@);
     $log->('err', "error when removing backup '$row->{volid}' - $e");
     $failed = 1;

@@ -83,7 +83,10 @@ sub restore ($param, $override) {
     die "$prefix$what $vmid already exists on node '$here->{node}'\n" if !$param->{force} || $here->{type} ne 'qemu';
     die "${prefix}vm is running\n" if LabPVE::Guests::is_running($vmid);
   }
-  else { LabPVE::Env::write_file(LabPVE::Guests::conf_path('qemu', $vmid), '') }
+  else {
+    LabPVE::Env::write_file(LabPVE::Guests::conf_path('qemu', $vmid), '');
+    LabPVE::Env::record_effect('guest.create', $vmid);
+  }
   return LabPVE::Tasks::run('qmrestore', $vmid, sub ($) {
     my $ok = eval {
       die "$prefix- protection mode enabled\n" if $here && LabPVE::Guests::load('qemu', $vmid)->{main}{protection};
@@ -137,6 +140,7 @@ sub unpack_archive ($param, $path, $override) {
   my $c = { main => new_config($config, $h, \%map, $volumes, $param->{unique}), pending => {}, sections => [] };
   $c->{main} = { %{ $c->{main} }, %$override };
   LabPVE::Guests::save('qemu', $vmid, $c);
+  LabPVE::Env::record_effect('guest.restore', $vmid);
   return;
 }
 

@@ -76,6 +76,7 @@ sub unpack_archive ($param, $path) {
   delete @$h{ grep { /^(?:mp\d+|unused\d+|lock)$/ } keys %$h };
   $h->{rootfs} = LabPVE::Storage::is_path_type($s) ? "$sid:$vmid/vm-$vmid-disk-0.raw,size=$size" : "$sid:vm-$vmid-disk-0,size=$size";
   LabPVE::Guests::save('lxc', $vmid, { main => { %$h, %mp, %given }, pending => {}, sections => [] });
+  LabPVE::Env::record_effect('guest.restore', $vmid);
   return;
 }
 1;

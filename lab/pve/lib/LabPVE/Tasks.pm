@@ -25,7 +25,8 @@ sub log_file ($upid) {
 sub process_start ($pid) {
   open my $fh, '<', "/proc/$pid/stat" or return undef;
   my $line = <$fh>;
-  return $line =~ /^\d+ \(.*\) \S(?: \S+){18} (\d+)/s ? 0 + $1 : undef;
+  # A process that ended and was not collected yet (Z) does not run (pve-common PVE/ProcFSTools.pm check_process_running).
+  return $line =~ /^\d+ \(.*\) [^Z](?: \S+){18} (\d+)/s ? 0 + $1 : undef;
 }
 
 sub is_running ($t) {
@@ -148,15 +149,20 @@ sub run ($type, $id, $code, $opt = {}) {
   my $started = LabPVE::Env::now();
   my $pid = fork // die "unable to fork worker - $!\n";
   if (!$pid) {
+    close $_ for $read_out, $read_ctl, $write_go;
     worker($code, $write_out, $write_ctl, $read_go);
   }
   close $_ for $write_out, $write_ctl, $read_go;
+  # A caller that is gone (a broken connection) does not end the task.
+  local $SIG{PIPE} = 'IGNORE';
   my $upid = sprintf 'UPID:%s:%08X:%08X:%08X:%s:%s:root@pam:', LabPVE::Env::node(), $pid, process_start($pid) // 0, $started, $type, $id // '';
   my $log = log_file($upid);
   LabPVE::Env::write_file($log, '');
   open my $log_fh, '>>', LabPVE::Env::path($log) or die "unable to open '$log' - $!\n";
   $log_fh->autoflush(1);
   update_active($upid);
+  my $subject = $type . (length($id // '') ? ":$id" : '');
+  LabPVE::Env::record_effect('task.start', $subject, { upid => $upid });
   print $write_go "$upid\n";
   close $write_go;
   while (my $n = sysread $read_out, my $buf, 65536) {
@@ -175,13 +181,14 @@ sub run ($type, $id, $code, $opt = {}) {
   elsif ($verdict =~ /^TASK WARNINGS: (\d+)$/) { $complain->("Task finished with $1 warning(s)!"); print $log_fh "$gap$verdict\n" }
   elsif (!$opt->{background}) { my $e = 'got unexpected control message:  '; $complain->($e); print $log_fh "TASK ERROR: $e\n" }
   close $log_fh;
+  LabPVE::Env::record_effect('task.end', $subject, { upid => $upid, status => status($upid) });
   update_active() if !$opt->{background};
   return $upid;
 }
 
 # The child: everything it prints goes to the log; its last word goes through the control pipe.
 sub worker ($code, $out, $ctl, $go) {
-  my $upid = <$go>;
+  my $upid = <$go> // do { require POSIX; POSIX::_exit(1) };
   chomp $upid;
   open STDIN, '<', '/dev/null';
   open STDOUT, '>&', $out or die "unable to redirect STDOUT - $!\n";

@@ -215,6 +215,7 @@ sub archive_guest ($self, $task, $guest) {
   $plugin->can('archive')->($task, $log);
   if ($task->{target} =~ /\.zst$/) { require LabPVE::ArchiveSize; LabPVE::ArchiveSize::grow($task->{tmptar}, $vmid) }
   rename LabPVE::Env::path($task->{tmptar}), LabPVE::Env::path($task->{target}) or die "unable to rename '$task->{tmptar}' to '$task->{target}'\n";
+  LabPVE::Env::record_effect('archive.write', (defined $o->{storage} ? "$o->{storage}:backup/$base$ext" : $task->{target}), { vmid => 0 + $vmid });
   $log->('info', 'archive file size: ' . size_text(-s LabPVE::Env::path($task->{target}) // 0));
   $self->finish($task, $log);
   return;

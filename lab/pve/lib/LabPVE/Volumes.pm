@@ -134,6 +134,7 @@ sub set_attribute ($cfg, $volid, $what, $value) {
   my $path = LabPVE::Storage::path_of($cfg, $volid);
   if ($what eq 'notes') {
     if (defined $value && $value ne '') { LabPVE::Env::write_file("$path.notes", $value) } else { LabPVE::Env::remove_file("$path.notes") }
+    LabPVE::Env::record_effect('archive.notes', $volid);
     return;
   }
   return if !!$value == !!LabPVE::Env::exists_file("$path.protected");
@@ -142,17 +143,19 @@ sub set_attribute ($cfg, $volid, $what, $value) {
     LabPVE::Env::write_file("$path.protected", '');
   }
   else { LabPVE::Env::remove_file("$path.protected") }
+  LabPVE::Env::record_effect($value ? 'archive.protect' : 'archive.unprotect', $volid);
   return;
 }
 
-# Removes an archive with its log and notes; dies when it is protected.
-sub remove_archive ($path) {
+# Removes an archive ($volid names it in the ledger) with its log and notes; dies when it is protected.
+sub remove_archive ($path, $volid = $path) {
   die "cannot remove protected archive '$path'\n" if LabPVE::Env::exists_file("$path.protected");
   LabPVE::Env::remove_file($path) or die "removing archive $path failed: $!\n";
   my $info = eval { archive_info($path) } // {};
   my ($dir) = $path =~ m{^(.*)/};
   LabPVE::Env::remove_file("$path.notes");
   LabPVE::Env::remove_file("$dir/$info->{logfilename}") if $info->{logfilename};
+  LabPVE::Env::record_effect('archive.remove', $volid);
   return;
 }
 
@@ -166,9 +169,8 @@ sub free ($cfg, $volid) {
   if ($type eq 'backup') {
     die "cannot remove protected volume '$name' on '$sid'\n" if LabPVE::Env::exists_file("$path.protected");
   }
-  if (!LabPVE::Env::remove_file(disk_file($cfg, $volid))) {
-    print STDERR "disk image '$path' does not exist\n";
-  }
+  my $gone = LabPVE::Env::remove_file(disk_file($cfg, $volid));
+  print STDERR "disk image '$path' does not exist\n" if !$gone;
   if ($type eq 'backup') {
     my $info = eval { archive_info($path) } // {};
     my ($dir) = $path =~ m{^(.*)/};
@@ -176,6 +178,7 @@ sub free ($cfg, $volid) {
     LabPVE::Env::remove_file("$dir/$info->{logfilename}") if $info->{logfilename};
   }
   elsif ($type eq 'images') { rmdir LabPVE::Env::path($path =~ s{/[^/]+$}{}r) if $path =~ m{/images/\d+/} }
+  LabPVE::Env::record_effect($type eq 'backup' ? 'archive.remove' : 'disk.remove', $volid) if $gone;
   return;
 }
 
@@ -210,6 +213,7 @@ sub allocate ($cfg, $sid, $vmid, $bytes, $format = 'raw', $file = undef) {
   open my $fh, '>', LabPVE::Env::path($path) or die "unable to create image '$path' - $!\n";
   truncate $fh, $bytes or die "unable to create image '$path' - $!\n";
   close $fh;
+  LabPVE::Env::record_effect('disk.create', $volid, { bytes => 0 + $bytes });
   return $volid;
 }
 1;

@@ -101,6 +101,7 @@ sub jobs_create ($) {
         LabPVE::Jobs::create_state($id, $param);
         LabPVE::Jobs::write_config($cfg);
       });
+      LabPVE::Env::record_effect('job.create', $id);
       return;
     },
   };
@@ -136,7 +137,7 @@ sub job_delete ($) {
         LabPVE::Jobs::write_cron($cron);
         return 1;
       });
-      return if $found;
+      if ($found) { LabPVE::Env::record_effect('job.delete', $id); return }
       under_lock('file-jobs_cfg', sub {
         my $cfg = LabPVE::Jobs::read_config();
         no_such_job($id) if !$cfg->{ids}{$id} || $cfg->{ids}{$id}{type} ne 'vzdump';
@@ -144,6 +145,7 @@ sub job_delete ($) {
         LabPVE::Jobs::write_config($cfg);
         LabPVE::Env::remove_file(LabPVE::Jobs::state_file($id));
       });
+      LabPVE::Env::record_effect('job.delete', $id);
       return;
     },
   };
@@ -163,6 +165,7 @@ sub job_set ($) {
       schedule_params($param, 0);
       delete $param->{dow};
       under_lock('file-vzdump_cron', sub { under_lock('file-jobs_cfg', sub { change_job($id, $param, $delete) }) });
+      LabPVE::Env::record_effect('job.set', $id);
       return;
     },
   };

@@ -95,6 +95,7 @@ sub list_create ($) {
         LabPVE::Env::write_file("/etc/pve/priv/storage/$id.pw", "$password\n") if defined $password;
         save($cfg);
       });
+      LabPVE::Env::record_effect('storage.create', $id);
       return { storage => $id, type => $type };
     },
   };
@@ -132,6 +133,7 @@ sub one_set ($) {
         LabPVE::Env::write_file("/etc/pve/priv/storage/$id.pw", "$password\n") if defined $password;
         save($cfg);
       });
+      LabPVE::Env::record_effect('storage.set', $id);
       return { storage => $id, type => $type };
     },
   };
@@ -151,6 +153,7 @@ sub one_delete ($) {
       });
       require LabPVE::Users;
       LabPVE::Users::remove('storage', $id);
+      LabPVE::Env::record_effect('storage.delete', $id);
       return;
     },
   };
