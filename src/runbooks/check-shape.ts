@@ -56,7 +56,8 @@ function problemOfIssue(source: YamlSource, schema: z.ZodType, issue: z.core.$Zo
   }
   const value = source.at(path)
   if (value === undefined) return source.problem(path, { found: 'nothing', allowed: issue.message, hint: hintForMissing(source, schema, path) })
-  const secret = path.some((segment) => typeof segment === 'string' && isSecretKey(segment))
+  const holdsLogin = typeof value === 'string' && /:\/\/[^/\s]*@/.test(value)
+  const secret = holdsLogin || path.some((segment) => typeof segment === 'string' && isSecretKey(segment))
   return source.problem(path, {
     found: secret ? 'a value that is not shown' : inert(value),
     allowed: issue.message,

@@ -3,6 +3,7 @@
  * ("a whole number from 1 to 1440"): the loader shows it as it is, so write it for the person who edits the file.
  */
 import { z } from 'zod'
+import { isSecretReference } from './secret-reference.js'
 import { isPlainAbsolutePath, isPlainGlob, isPlainLocalPath, isRealDate, isReservedWord, isTimeZone } from './text-rules.js'
 
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
@@ -78,6 +79,20 @@ export const mailAddress = () =>
       /^[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-])){0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/,
       MAIL_ALLOWED,
     )
+
+const SECRET_ALLOWED = 'a reference, env:NAME or file:PATH, never the secret itself'
+export const secretReference = () => z.string({ error: SECRET_ALLOWED }).refine(isSecretReference, { error: SECRET_ALLOWED })
+
+const SERVER_ALLOWED = 'a host name or an IP address'
+export const serverName = () =>
+  z.string({ error: SERVER_ALLOWED }).regex(/^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/, SERVER_ALLOWED)
+
+const WEBHOOK_ALLOWED = 'an address https://… without a password in it, or a reference env:NAME or file:PATH'
+export const webhookUrl = () =>
+  z
+    .string({ error: WEBHOOK_ALLOWED })
+    .max(2000, WEBHOOK_ALLOWED)
+    .refine((text) => isSecretReference(text) || /^https?:\/\/[^\s@\u0000-\u001f\u007f]+$/.test(text), { error: WEBHOOK_ALLOWED })
 
 const CRON_PIECE_ALLOWED = 'a piece of the cron line, 3 to 200 characters, of letters, digits, single spaces and `. _ - + @ : = / %`'
 /** A piece of a cron line to look for. No quotes, `;`, `$` and the like: a path or a program's name is enough to know a line by. */

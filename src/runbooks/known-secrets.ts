@@ -5,12 +5,27 @@ import type { KnownSecret } from '../domain/redact.js'
 
 /** Reads what can be read; a secret that is not there cannot leak, and `doctor` says that it is missing. */
 export function knownSecrets(set: RunbookSet): KnownSecret[] {
-  const files = [{ name: 'receipt signing key', path: set.estate.receipts.signingKeyPath }]
-  return files.flatMap(({ name, path }) => {
-    try {
-      return [{ name, value: readFileSync(path, 'utf8') }]
-    } catch {
-      return []
-    }
+  const { mail, secondChannel } = set.alerts
+  const references = [
+    { name: 'receipt signing key', reference: `file:${set.estate.receipts.signingKeyPath}` },
+    { name: 'mail password', reference: mail?.password },
+    { name: 'mailbox password', reference: mail?.mailbox?.password },
+    { name: 'second channel', reference: secondChannel?.url },
+    { name: 'second channel token', reference: secondChannel?.token },
+  ]
+  return references.flatMap(({ name, reference }) => {
+    const value = reference === undefined ? undefined : valueOf(reference)
+    return value === undefined || value.trim() === '' ? [] : [{ name, value: name === 'receipt signing key' ? value : value.trim() }]
   })
+}
+
+/** Undefined for what is no reference, and for what cannot be read. */
+function valueOf(reference: string): string | undefined {
+  if (reference.startsWith('env:')) return process.env[reference.slice('env:'.length)]
+  if (!reference.startsWith('file:')) return undefined
+  try {
+    return readFileSync(reference.slice('file:'.length), 'utf8')
+  } catch {
+    return undefined
+  }
 }

@@ -114,7 +114,7 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
     estate,
     inventory: normaliseInventory(inventoryFile, estate, placeOfRow(sources.inventory, 'targets', 'inventory.yaml')),
     calendar: normaliseCalendar(calendarFile, estate, placeOfRow(sources.calendar, 'events', 'calendar.yaml')),
-    alerts: normaliseAlerts(alertsFile),
+    alerts: normaliseAlerts(alertsFile, configDir),
     digest: digestOf(sources),
     warnings: sortProblems(warnings, order),
     configDir,

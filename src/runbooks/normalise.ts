@@ -1,11 +1,23 @@
 /** Checked files → the typed objects that everything else works on: defaults filled in, hours turned into seconds, paths made absolute. */
 import { resolve } from 'node:path'
-import type { AlertContract, Calendar, CalendarEvent, Classification, Estate, Host, Inventory, Producer, Target } from '../domain/estate.js'
+import type {
+  AlertContract,
+  Calendar,
+  CalendarEvent,
+  Classification,
+  Estate,
+  Host,
+  Inventory,
+  MailServer,
+  Producer,
+  SecondChannel,
+  Target,
+} from '../domain/estate.js'
 import type { AlertsFile } from './alerts-schema.js'
 import type { CalendarFile } from './calendar-schema.js'
 import type { EstateFile } from './estate-schema.js'
 import type { InventoryFile } from './inventory-schema.js'
-import { resolveLocalPath } from './secret-reference.js'
+import { isSecretReference, parseSecretReference, resolveLocalPath } from './secret-reference.js'
 
 /** Freshness limits of the classifications, in hours (the operator's backup governance). */
 export const CLASS_LIMIT_HOURS: Readonly<Record<Classification, number>> = { critical: 26, important: 48, rebuildable: 168 }
@@ -57,19 +69,69 @@ export function normaliseCalendar(file: CalendarFile, estate: Estate, placeOf: P
   }
 }
 
-export function normaliseAlerts(file: AlertsFile): AlertContract {
+export function normaliseAlerts(file: AlertsFile, configDir: string): AlertContract {
   const defaultRoute = { recipients: file.default.recipients, repeatHours: file.default.repeat_hours ?? 24 }
+  const { mail, second_channel: second } = file
   return {
     sender: file.sender,
     defaultRoute,
     rules: (file.rules ?? []).map((rule) => ({
       conditions: rule.conditions,
       severity: rule.severity,
+      sender: rule.sender ?? file.sender,
       recipients: rule.recipients ?? defaultRoute.recipients,
       repeatHours: rule.repeat_hours ?? defaultRoute.repeatHours,
     })),
     digestTime: file.digest_time ?? '07:30',
+    unknownAfterMinutes: file.unknown_after_minutes ?? 30,
+    flapping: {
+      windowHours: file.flapping?.window_hours ?? 12,
+      enterChanges: file.flapping?.enter_changes ?? 6,
+      leaveChanges: file.flapping?.leave_changes ?? 2,
+    },
+    limits: { mailsPerHour: file.limits?.mails_per_hour ?? 20, openPerSite: file.limits?.open_per_site ?? 500 },
+    ...(mail === undefined ? {} : { mail: normaliseMail(mail, configDir) }),
+    ...(second === undefined ? {} : { secondChannel: normaliseSecondChannel(second, configDir) }),
   }
+}
+
+function normaliseMail(mail: NonNullable<AlertsFile['mail']>, configDir: string): MailServer {
+  const { mailbox } = mail
+  const security = mail.security ?? 'tls'
+  return {
+    server: mail.server,
+    port: mail.port ?? (security === 'tls' ? 465 : 587),
+    security,
+    ...(mail.ca === undefined ? {} : { caPath: resolveLocalPath(mail.ca, resolve(configDir)) }),
+    username: mail.username,
+    password: absoluteReference(mail.password, configDir),
+    ...(mailbox === undefined
+      ? {}
+      : {
+          mailbox: {
+            address: mailbox.address,
+            server: mailbox.server ?? mail.server,
+            port: mailbox.port ?? 993,
+            username: mailbox.username,
+            password: absoluteReference(mailbox.password, configDir),
+            folders: mailbox.folders ?? ['INBOX', 'Junk'],
+          },
+        }),
+  }
+}
+
+function normaliseSecondChannel(second: NonNullable<AlertsFile['second_channel']>, configDir: string): SecondChannel {
+  return {
+    url: isSecretReference(second.url) ? absoluteReference(second.url, configDir) : second.url,
+    ...(second.token === undefined ? {} : { token: absoluteReference(second.token, configDir) }),
+    ...(second.ca === undefined ? {} : { caPath: resolveLocalPath(second.ca, resolve(configDir)) }),
+  }
+}
+
+/** `file:secrets/x` → `file:/etc/nightshift/secrets/x`; `env:NAME` as it is. */
+function absoluteReference(text: string, configDir: string): string {
+  const reference = parseSecretReference(text, resolve(configDir))
+  return reference.kind === 'env' ? text : `file:${reference.path}`
 }
 
 function normaliseHost(row: EstateFile['hosts'][number]): Host {

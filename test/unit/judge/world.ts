@@ -130,7 +130,15 @@ export function runbooks(w: World): RunbookSet {
     },
     inventory: { timezone: ZONE, sshTimeoutSeconds: 6, targets: w.targets },
     calendar: { timezone: ZONE, calendarName: 'Backups', dtstartDate: '2026-02-10', events: w.events },
-    alerts: { sender: 'a@b.test', defaultRoute: { recipients: ['x@b.test'], repeatHours: 24 }, rules: [], digestTime: '07:00' },
+    alerts: {
+      sender: 'a@b.test',
+      defaultRoute: { recipients: ['x@b.test'], repeatHours: 24 },
+      rules: [],
+      digestTime: '07:00',
+      unknownAfterMinutes: 30,
+      flapping: { windowHours: 12, enterChanges: 6, leaveChanges: 2 },
+      limits: { mailsPerHour: 20, openPerSite: 500 },
+    },
     digest: 'd'.repeat(64),
   }
 }

@@ -162,7 +162,15 @@ describe('the estate', () => {
       { name: 'nas', site: 'shop', kind: 'nas', sshAlias: 'nas', sudo: false },
     ])
     expect(inventory.sshTimeoutSeconds).toBe(6)
-    expect(alerts).toEqual({ sender: 'alerts@example.org', defaultRoute: { recipients: ['ops@example.org'], repeatHours: 24 }, rules: [], digestTime: '07:30' })
+    expect(alerts).toEqual({
+      sender: 'alerts@example.org',
+      defaultRoute: { recipients: ['ops@example.org'], repeatHours: 24 },
+      rules: [],
+      digestTime: '07:30',
+      unknownAfterMinutes: 30,
+      flapping: { windowHours: 12, enterChanges: 6, leaveChanges: 2 },
+      limits: { mailsPerHour: 20, openPerSite: 500 },
+    })
   })
 
   test.each([
@@ -178,9 +186,49 @@ describe('the estate', () => {
     expect(load(smallWith('estate', '{ vzdump: { host: pve, vmid: 204 } }', yaml)).estate.producedBy['vm-204']).toEqual(producer)
   })
 
-  test('gives a rule the recipients of the default where it has none', () => {
-    const { alerts } = load({ ...smallTexts(), alerts: `${smallTexts().alerts}rules: [{ conditions: [blind], severity: unknown, repeat_hours: 3 }]\n` })
-    expect(alerts.rules).toEqual([{ conditions: ['blind'], severity: 'unknown', recipients: ['ops@example.org'], repeatHours: 3 }])
+  test('gives a rule the sender and the recipients of the default where it has none', () => {
+    const { alerts } = load({ ...smallTexts(), alerts: `${smallTexts().alerts}rules: [{ conditions: [blind], severity: unknown, repeat_hours: 48 }]\n` })
+    expect(alerts.rules).toEqual([
+      { conditions: ['blind'], severity: 'unknown', sender: 'alerts@example.org', recipients: ['ops@example.org'], repeatHours: 48 },
+    ])
+  })
+
+  test('knows the mail server and the second channel, with references made absolute and the usual ports', () => {
+    const delivery = [
+      'mail: { server: mail.example.org, security: starttls, ca: tls/ca.pem, username: alerts, password: "file:secrets/mail",',
+      '  mailbox: { address: ops@example.org, username: ops, password: "env:OPS_MAIL" } }',
+      'second_channel: { url: "file:secrets/ntfy" }',
+    ]
+    const { alerts } = load({ ...smallTexts(), alerts: `${smallTexts().alerts}${delivery.join('\n')}\n` })
+    expect(alerts.mail).toEqual({
+      server: 'mail.example.org',
+      port: 587,
+      security: 'starttls',
+      caPath: '/etc/nightshift/tls/ca.pem',
+      username: 'alerts',
+      password: 'file:/etc/nightshift/secrets/mail',
+      mailbox: {
+        address: 'ops@example.org',
+        server: 'mail.example.org',
+        port: 993,
+        username: 'ops',
+        password: 'env:OPS_MAIL',
+        folders: ['INBOX', 'Junk'],
+      },
+    })
+    expect(alerts.secondChannel).toEqual({ url: 'file:/etc/nightshift/secrets/ntfy' })
+  })
+
+  test.each([
+    ['a password where a reference belongs', 'mail: { server: m, username: u, password: hunter2 }', 'mail.password'],
+    ['a password inside the address of the second channel', 'second_channel: { url: "https://me:secret@ntfy.example" }', 'second_channel.url'],
+    ['repeats oftener than once a day', 'rules: [{ conditions: [blind], severity: unknown, repeat_hours: 23 }]', 'rules[0].repeat_hours'],
+    ['flapping that would end before it begins', 'flapping: { enter_changes: 4, leave_changes: 4 }', 'flapping.leave_changes'],
+    ['a rule with an unknown condition', 'rules: [{ conditions: [weather], severity: unknown }]', 'rules[0].conditions[0]'],
+  ])('refuses %s', (_what, line, path) => {
+    const lines = linesOf(problemsOf({ ...smallTexts(), alerts: `${smallTexts().alerts}${line}\n` }))
+    expect(lines.join('\n')).toContain(path)
+    expect(lines.join('\n')).not.toMatch(/hunter2|me:secret/)
   })
 })
 
