@@ -6,7 +6,7 @@
  * the host before can forge a frame. The values of a plan reach the script only as quoted words, never as shell code.
  */
 import type { DirectoryPlan, HostProbePlan, ProducerPlan } from '../observation.js'
-import { DIRECTORY_READER } from './script-directory.js'
+import { DIRECTORY_READER, KEEP } from './script-directory.js'
 import { PROXMOX_READER } from './script-proxmox.js'
 import { shell } from './shell-text.js'
 
@@ -40,6 +40,7 @@ export function renderProbeScript(plan: HostProbePlan, nonce: string): string {
   if (!NONCE_SHAPE.test(nonce)) throw new Error('the nonce must be 22 to 64 letters and digits')
   const parts = [
     HEAD.replaceAll('@NONCE@', nonce),
+    KEEP,
     `DIR_LIMIT=${DIRECTORY_TIMEOUT_SECONDS}`,
     `PX_LIMIT=${PROXMOX_TIMEOUT_SECONDS}`,
     `MOST=${MOST_FILES_PER_FAMILY}`,
@@ -50,15 +51,15 @@ export function renderProbeScript(plan: HostProbePlan, nonce: string): string {
     plan.proxmox ? PROXMOX_READER : '',
     'main() {',
     OPENING,
-    ...plan.producers.filter(({ kind }) => kind === 'transfer').map(renderProducer),
-    ...plan.directories.map(renderDirectory),
+    ...renderTransfers(plan.producers),
+    plan.directories.length > 0 ? renderDirectories(plan.directories) : '',
     plan.proxmox
       ? `read_proxmox ${shellQuote(plan.proxmox.node)} ${plan.directories
           .filter(({ vzdump }) => vzdump)
           .map(({ basePath }) => shellQuote(basePath))
           .join(' ')}`
       : '',
-    ...plan.producers.filter(({ kind }) => kind !== 'transfer').map(renderProducer),
+    ...renderCronsAndTimers(plan.producers),
     CLOSING,
     '}',
     'main </dev/null',
@@ -67,20 +68,28 @@ export function renderProbeScript(plan: HostProbePlan, nonce: string): string {
   return parts.filter((part) => part !== '').join('\n')
 }
 
-function renderDirectory(directory: DirectoryPlan): string {
-  const words = [directory.id, directory.vzdump ? 'vzdump' : 'files', directory.basePath, ...(directory.vzdump ? [] : directory.globs)]
-  return `ask_directory ${words.map(shellQuote).join(' ')} &${directory.vzdump ? ' V="$V $!"' : ''}`
+function renderDirectories(directories: readonly DirectoryPlan[]): string {
+  const reading = directories.map(({ id, vzdump, basePath, globs }) =>
+    ['folder', ...[id, vzdump ? 'vzdump' : 'files', basePath, ...(vzdump ? [] : globs)].map(shellQuote), '&'].join(' '),
+  )
+  const ids = directories.map(({ id }) => id).join(' ')
+  return `echo ${shellQuote(ids)} >>"$T/names"\nask_folders ${[ids, [...reading, 'wait'].join('\n')].map(shellQuote).join(' ')} & V=$!`
 }
 
-function renderProducer(producer: ProducerPlan): string {
-  switch (producer.kind) {
-    case 'cron':
-      return `ask_cron ${shellQuote(producer.id)} ${shellQuote(producer.match)}`
-    case 'timer':
-      return `ask_timer ${shellQuote(producer.id)} ${shellQuote(producer.unit)}`
-    case 'transfer':
-      return `ask_transfer ${shellQuote(producer.id)} ${shellQuote(producer.match)} ${shellQuote(producer.destination)} &`
-  }
+function renderTransfers(producers: readonly ProducerPlan[]): string[] {
+  const transfers = producers.filter((producer) => producer.kind === 'transfer')
+  return [...new Set(transfers.map(({ destination }) => destination))].map((destination) => {
+    const same = transfers.filter((transfer) => transfer.destination === destination)
+    return `ask_transfers ${[same.map(({ id }) => id).join(' '), destination, ...same.map(({ match }) => match)].map(shellQuote).join(' ')} &`
+  })
+}
+
+function renderCronsAndTimers(producers: readonly ProducerPlan[]): string[] {
+  const crons = producers.filter((producer) => producer.kind === 'cron')
+  return [
+    ...(crons.length > 0 ? [`ask_crons ${[crons.map(({ id }) => id).join(' '), ...crons.map(({ match }) => match)].map(shellQuote).join(' ')}`] : []),
+    ...producers.filter((producer) => producer.kind === 'timer').map(({ id, unit }) => `ask_timer ${shellQuote(id)} ${shellQuote(unit)}`),
+  ]
 }
 
 /** `lim SECONDS COMMAND…`: GNU and newer BusyBox know `-k`, older ones do not, the oldest want `-t`. */
@@ -93,35 +102,37 @@ NL='
 '
 export N
 say() { printf '%s\n' "$N $*"; }
-if timeout -k 1 5 true 2>/dev/null; then lim() { timeout -k 2 "$@"; }
-elif timeout 5 true 2>/dev/null; then lim() { timeout "$@"; }
-elif timeout -t 5 true 2>/dev/null; then lim() { timeout -t "$@"; }
-else lim() { shift; "$@"; }
+if now=$(timeout -k 1 5 date '+%s %N %z' 2>/dev/null); then lim() { timeout -k 2 "$@"; }
+elif now=$(timeout 5 date '+%s %N %z' 2>/dev/null); then lim() { timeout "$@"; }
+elif now=$(timeout -t 5 date '+%s %N %z' 2>/dev/null); then lim() { timeout -t "$@"; }
+else now=$(date '+%s %N %z'); lim() { shift; "$@"; }
 fi
-# keep ID COMMAND...: runs it, keeps its output, its errors and its exit code apart, as one frame
-keep() {
-  k=$1; shift
-  "$@" >"$T/$k.out" 2>"$T/$k.err"
-  printf '%s\n' "$?" >"$T/$k.rc"
-}
 show() {
-  for k in "$@"; do
-    [ -f "$T/$k.rc" ] || { say begin "$k"; say end "$k" lost; continue; }
-    read -r rc <"$T/$k.rc"
-    say begin "$k"
-    cat "$T/$k.out"
-    if [ -s "$T/$k.err" ]; then printf '\n%s\n' "$N errors $k"; head -c 2000 "$T/$k.err"; fi
-    printf '\n%s\n' "$N end $k $rc"
+  ids= list=
+  while read -r line; do ids="$ids $line"; done <"$T/names"
+  for k in $ids; do
+    rc=lost
+    [ -f "$T/$k.rc" ] && read -r rc <"$T/$k.rc"
+    say begin "$k" >"$T/$k.head"
+    {
+      if [ -s "$T/$k.err" ]; then printf '\n%s\n' "$N errors $k"; head -c 2000 "$T/$k.err"; fi
+      printf '\n%s\n' "$N end $k $rc"
+    } >"$T/$k.tail"
+    [ -f "$T/$k.out" ] || : >"$T/$k.out"
+    list="$list $T/$k.head $T/$k.out $T/$k.tail"
   done
+  cat $list
 }`
 
-const OPENING = shell`say clock "$(date '+%s %N %z')"
+const OPENING = shell`say clock "$now"
 T=
 for d in /dev/shm /run /tmp /var/tmp; do
   T=$(mktemp -d "$d/nightshift.XXXXXX" 2>/dev/null) && [ -d "$T" ] && break
   T=
 done
 [ -n "$T" ] || { say fatal "no folder for notes: mktemp -d failed in /dev/shm, /run, /tmp and /var/tmp"; return 0; }
+export T
+: >"$T/names"
 trap 'rm -rf -- "$T"' EXIT
 trap 'exit 143' TERM HUP INT
 h=; read -r h </proc/sys/kernel/hostname; say hostname "$h"
@@ -135,30 +146,45 @@ printf '\n%s\n' "$N end mounts 0"
 V=`
 
 const CLOSING = shell`wait
-show $(cat "$T"/names 2>/dev/null)
+show
 say clock-end "$(date '+%s %N')"
 say done`
 
-const PRODUCER_READER = shell`# how many active lines of all crontabs hold these words; the lines themselves may hold secrets and stay on the host
-cron_lines() {
+const PRODUCER_READER = shell`# count_lines FILE WORDS...: in how many active lines of all crontabs each stands; the lines themselves may hold secrets and stay on the host
+count_lines() {
+  counted=$1; shift
+  readable=yes words=$#
+  for f in /var/spool/cron/crontabs /var/spool/cron /etc/crontabs /etc/cron.d; do [ -d "$f" ] && [ ! -r "$f" ] && readable=no; done
   set +f
-  cat /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/* /etc/crontabs/* 2>/dev/null | grep -v '^[[:space:]]*#' | grep -c -F -e "$1"
+  for f in /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/* /etc/crontabs/*; do [ -f "$f" ] && [ -r "$f" ] && set -- "$@" "$f"; done
   set -f
+  awk -v words="$words" '
+    BEGIN { for (i = 1; i <= words; i++) { word[i] = ARGV[i]; ARGV[i] = "" } }
+    !/^[ \t]*#/ { for (i = 1; i <= words; i++) if (index($0, word[i])) lines[i]++ }
+    END { for (i = 1; i <= words; i++) print lines[i] + 0 }' "$@" >"$counted"
 }
-ask_cron() { say producer "$1" lines "$(cron_lines "$2")" readable "$(crontabs_readable)"; }
-crontabs_readable() {
-  for f in /var/spool/cron/crontabs /var/spool/cron /etc/crontabs /etc/cron.d; do [ -d "$f" ] && [ ! -r "$f" ] && { printf no; return; }; done
-  printf yes
+# ask_crons IDS WORDS...: one word for each of the blank-separated ids
+ask_crons() {
+  ids=$1; shift
+  count_lines "$T/crons" "$@"
+  for id in $ids; do lines=; read -r lines; say producer "$id" lines "$lines" readable "$readable"; done <"$T/crons"
 }
 ask_timer() {
-  u=$(lim 10 systemctl is-active -- "$2" 2>/dev/null | head -n 1)
+  u=$(lim 10 systemctl is-active -- "$2" 2>/dev/null)
+  u=\${u%%"$NL"*}
   say producer "$1" unit "\${u:-not-found}"
 }
-ask_transfer() {
-  echo "$1" >>"$T/names"
-  keep "$1" transfer "$2" "$3"
-}
-transfer() {
-  printf 'lines %s readable %s\n' "$(cron_lines "$1")" "$(crontabs_readable)"
-  lim 12 ssh -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=yes -- "$2" true
+# ask_transfers IDS DESTINATION WORDS...: the way to a destination is tried once, whatever number of transfers takes it
+ask_transfers() {
+  ids=$1 to=$2 first=\${1%% *}; shift 2
+  echo "$ids" >>"$T/names"
+  count_lines "$T/$first.lines" "$@"
+  lim 12 ssh -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=yes -- "$to" true >/dev/null 2>"$T/$first.err"
+  code=$?
+  for id in $ids; do
+    lines=; read -r lines
+    echo "lines $lines readable $readable" >"$T/$id.out"
+    [ "$id" = "$first" ] || [ ! -s "$T/$first.err" ] || cat "$T/$first.err" >"$T/$id.err"
+    echo $code >"$T/$id.rc"
+  done <"$T/$first.lines"
 }`
