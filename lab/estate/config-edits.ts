@@ -2,7 +2,7 @@
  * What the lab's copy of the runbooks says otherwise than the repository's example, per state. Comments and order are kept.
  *   healthy   a decision (waiver) for every target that is switched off
  *   as-found  the operator's files as the audits saw them: targets of guests outside of pve's job switched off, three dead guests
- *             of home still listed, the weekly event without its day
+ *             of home still listed, the weekly event without its day; vzdump.yaml wants the three tiers of home with the guests they named, and pve's job without 215
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { replaceFile } from '../../src/files/replace-file.js'
 import type { EstateState } from './estate-plan.js'
 import { ALL_SHOP_VMIDS, HOME_BACKUPS, SHOP_VMIDS_AS_FOUND } from './jobs.js'
 
-export type ConfigFile = 'estate.yaml' | 'inventory.yaml' | 'calendar.yaml'
+export type ConfigFile = 'estate.yaml' | 'inventory.yaml' | 'calendar.yaml' | 'vzdump.yaml'
 
 /** Changes one file of a configuration folder through its document, so that comments stay. */
 export function editConfig(folder: string, file: ConfigFile, change: (document: Document.Parsed) => void): void {
@@ -57,6 +57,7 @@ const DEAD_HOME_TARGETS = [
 ] as const
 
 function asFound(folder: string): void {
+  vzdumpAsFound(folder)
   const inJob = new Set<number>(SHOP_VMIDS_AS_FOUND)
   editConfig(folder, 'inventory.yaml', (document) => {
     const targets = document.get('targets') as YAMLSeq<YAMLMap>
@@ -93,5 +94,22 @@ function asFound(folder: string): void {
       job: 'proxmox-home/backup-home-p1-daily',
     }
     ;(document.get('events') as YAMLSeq<YAMLMap>).add(document.createNode(dead) as YAMLMap)
+  })
+}
+
+/** The tiers as they were set up, dead guests and all; nobody had decided about 215 yet. */
+function vzdumpAsFound(folder: string): void {
+  editConfig(folder, 'vzdump.yaml', (document) => {
+    const [shop, home] = (document.get('hosts') as YAMLSeq<YAMLMap>).items.map((row) => row.get('jobs') as YAMLSeq<YAMLMap>)
+    if (shop === undefined || home === undefined) throw new Error('the example vzdump.yaml has not the two Proxmox hosts')
+    const give = (job: YAMLMap | undefined, guests: readonly number[]) => job?.set('guests', document.createNode(guests, { flow: true }))
+    give(
+      shop.items[0],
+      ALL_SHOP_VMIDS.filter((vmid) => vmid !== 215),
+    )
+    give(home.items[0], [100, 102])
+    give(home.items[1], [101, 105])
+    const p1 = { id: 'backup-home-p1-daily', tier: 'P1', guests: [103], schedule: '03:15', storage: 'synology-backups', retention: { keep_last: 3 } }
+    home.add(document.createNode({ ...p1, mode: 'snapshot', compress: 'zstd' }, { flow: true }) as YAMLMap)
   })
 }

@@ -37,7 +37,8 @@ export class RunbookKeeper {
       const startedMs = Date.now()
       const { warnings, ...set } = await loadRunbooks(this.configDir)
       // The look is remembered only for files that were at rest before the reading began: one that changed meanwhile is read again next time.
-      const paths = Object.values(set.files)
+      // A file that may be missing and is: its folder changes when it comes.
+      const paths = [...Object.values(set.files), ...(set.files.vzdump === undefined ? [this.configDir] : [])]
       const { seen, newestMs } = await lookOf(paths)
       if (newestMs < startedMs - AT_REST_MS) this.#look = { paths, seen }
       if (this.#inForce?.set.digest !== set.digest) this.#since = this.now().toISOString()

@@ -91,6 +91,7 @@ export const estateSchema = f
         inventory: f.localPath().optional().describe('Left out: inventory.yaml, or backup.inventory.yaml where that is the one there.'),
         calendar: f.localPath().optional().describe('Left out: calendar.yaml, or backup.calendar.yaml where that is the one there.'),
         alerts: f.localPath().optional().describe('Left out: alerts.yaml.'),
+        vzdump: f.localPath().optional().describe('Left out: vzdump.yaml, where there is one.'),
       })
       .optional()
       .describe('The other files, when they are named or kept elsewhere.'),

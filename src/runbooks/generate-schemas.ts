@@ -10,8 +10,9 @@ import { alertsSchema } from './alerts-schema.js'
 import { calendarSchema } from './calendar-schema.js'
 import { estateSchema } from './estate-schema.js'
 import { inventorySchema } from './inventory-schema.js'
+import { vzdumpSchema } from './vzdump-schema.js'
 
-const SCHEMAS = { estate: estateSchema, inventory: inventorySchema, calendar: calendarSchema, alerts: alertsSchema }
+const SCHEMAS = { estate: estateSchema, inventory: inventorySchema, calendar: calendarSchema, alerts: alertsSchema, vzdump: vzdumpSchema }
 
 /** File name → text of every schema, as committed under `schemas/`. */
 export function renderSchemas(): Map<string, string> {

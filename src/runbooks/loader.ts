@@ -10,16 +10,24 @@ import { alertsSchema } from './alerts-schema.js'
 import { calendarSchema } from './calendar-schema.js'
 import { checkReferences } from './check-references.js'
 import { checkShape } from './check-shape.js'
+import { checkVzdump } from './check-vzdump.js'
 import { estateSchema } from './estate-schema.js'
 import { inventorySchema } from './inventory-schema.js'
 import { normaliseAlerts, normaliseCalendar, normaliseEstate, normaliseInventory } from './normalise.js'
+import { normaliseVzdump } from './normalise-vzdump.js'
 import { RunbookErrors, type RunbookProblem, sortProblems } from './problems.js'
 import { readRunbookFile } from './read-file.js'
 import { resolveLocalPath } from './secret-reference.js'
+import { vzdumpSchema } from './vzdump-schema.js'
 import { parseYaml, type YamlSource } from './yaml-source.js'
 
-/** The four files of a configuration folder. */
-export type RunbookFileName = 'estate' | 'inventory' | 'calendar' | 'alerts'
+/** The files that every configuration folder has. */
+type RequiredFile = 'estate' | 'inventory' | 'calendar' | 'alerts'
+/** Files whose runbooks cannot be used where they are missing; everything else can. */
+type OptionalFile = 'vzdump'
+export type RunbookFileName = RequiredFile | OptionalFile
+
+type PerFile<T> = Readonly<Record<RequiredFile, T>> & Readonly<Partial<Record<OptionalFile, T>>>
 
 /** A loaded set, with what may be a mistake in the operator's files, and where the files are. */
 export interface LoadedRunbooks extends RunbookSet {
@@ -27,10 +35,10 @@ export interface LoadedRunbooks extends RunbookSet {
   readonly warnings: readonly RunbookProblem[]
   readonly configDir: string
   /** Paths of the files that were read. */
-  readonly files: Readonly<Record<RunbookFileName, string>>
+  readonly files: PerFile<string>
 }
 
-export type RunbookTexts = Readonly<Record<RunbookFileName, { readonly file: string; readonly text: string }>>
+export type RunbookTexts = PerFile<{ readonly file: string; readonly text: string }>
 
 /**
  * Reads and checks a configuration folder.
@@ -48,13 +56,15 @@ export async function loadRunbooks(configDir: string): Promise<LoadedRunbooks> {
     inventory: await choosePath(configDir, named.inventory, ['inventory.yaml', 'backup.inventory.yaml'], problems),
     calendar: await choosePath(configDir, named.calendar, ['calendar.yaml', 'backup.calendar.yaml'], problems),
     alerts: await choosePath(configDir, named.alerts, ['alerts.yaml'], problems),
+    vzdump: await chooseOptional(configDir, named.vzdump, 'vzdump.yaml'),
   }
-  const [inventory, calendar, alerts] = await Promise.all([
+  const [inventory, calendar, alerts, vzdump] = await Promise.all([
     readInto(paths.inventory, problems),
     readInto(paths.calendar, problems),
     readInto(paths.alerts, problems),
+    readInto(paths.vzdump, problems),
   ])
-  return check({ estate, inventory, calendar, alerts }, problems, configDir)
+  return check({ estate, inventory, calendar, alerts, vzdump }, problems, configDir)
 }
 
 /**
@@ -82,7 +92,7 @@ export async function loadRunbooksOrLastGood<T extends RunbookSet>(
   }
 }
 
-type SomeTexts = { readonly [K in RunbookFileName]: { readonly file: string; readonly text: string } | undefined }
+type SomeTexts = { readonly [K in RunbookFileName]?: { readonly file: string; readonly text: string } | undefined }
 
 function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], configDir: string): LoadedRunbooks {
   const problems = [...problemsSoFar]
@@ -93,15 +103,15 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
     problems.push(...parsed.problems)
     return parsed.source
   }
-  const sources = { estate: parse('estate'), inventory: parse('inventory'), calendar: parse('calendar'), alerts: parse('alerts') }
+  const sources = { estate: parse('estate'), inventory: parse('inventory'), calendar: parse('calendar'), alerts: parse('alerts'), vzdump: parse('vzdump') }
   const shapes = {
     estate: sources.estate && checkShape(sources.estate, estateSchema),
     inventory: sources.inventory && checkShape(sources.inventory, inventorySchema),
     calendar: sources.calendar && checkShape(sources.calendar, calendarSchema),
     alerts: sources.alerts && checkShape(sources.alerts, alertsSchema),
+    vzdump: sources.vzdump && checkShape(sources.vzdump, vzdumpSchema),
   }
-  const references = checkReferences(sources)
-  const results = [...Object.values(shapes), references]
+  const results = [...Object.values(shapes), checkReferences(sources), sources.vzdump && checkVzdump(sources.vzdump, sources.estate)]
   problems.push(...results.flatMap((result) => result?.problems ?? []))
   const warnings = results.flatMap((result) => result?.warnings ?? [])
 
@@ -115,16 +125,24 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
     inventory: normaliseInventory(inventoryFile, estate, placeOfRow(sources.inventory, 'targets', 'inventory.yaml')),
     calendar: normaliseCalendar(calendarFile, estate, placeOfRow(sources.calendar, 'events', 'calendar.yaml')),
     alerts: normaliseAlerts(alertsFile, configDir),
+    ...(sources.vzdump && shapes.vzdump?.data ? { vzdump: normaliseVzdump(shapes.vzdump.data, sources.vzdump) } : {}),
     digest: digestOf(sources),
     warnings: sortProblems(warnings, order),
     configDir,
-    files: { estate: fileOf(sources.estate), inventory: fileOf(sources.inventory), calendar: fileOf(sources.calendar), alerts: fileOf(sources.alerts) },
+    files: {
+      estate: fileOf(sources.estate),
+      inventory: fileOf(sources.inventory),
+      calendar: fileOf(sources.calendar),
+      alerts: fileOf(sources.alerts),
+      ...(sources.vzdump === undefined ? {} : { vzdump: sources.vzdump.file }),
+    },
   }
 }
 
 /** SHA-256 over the canonical form of what the files say: comments, order and layout do not count, unknown keys do. */
-function digestOf(sources: Record<RunbookFileName, YamlSource | undefined>): string {
-  const values = Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, source?.value ?? null]))
+function digestOf({ vzdump, ...required }: Record<RunbookFileName, YamlSource | undefined>): string {
+  const there = vzdump === undefined ? required : { ...required, vzdump }
+  const values = Object.fromEntries(Object.entries(there).map(([name, source]) => [name, source?.value ?? null]))
   return sha256Hex(canonicalJson(values))
 }
 
@@ -152,7 +170,7 @@ async function readInto(path: string | undefined, problems: RunbookProblem[]): P
 
 function filesNamedBy(estate: YamlSource | undefined): Partial<Record<RunbookFileName, string>> {
   const named: Partial<Record<RunbookFileName, string>> = {}
-  for (const name of ['inventory', 'calendar', 'alerts'] as const) {
+  for (const name of ['inventory', 'calendar', 'alerts', 'vzdump'] as const) {
     const path = estate?.at(['files', name])
     if (typeof path === 'string' && !path.includes('\0')) named[name] = path
   }
@@ -165,7 +183,7 @@ async function choosePath(
   usual: readonly [string, ...string[]],
   problems: RunbookProblem[],
 ): Promise<string | undefined> {
-  if (named !== undefined) return isAbsolute(named) || named.startsWith('~/') ? resolveLocalPath(named, configDir) : join(configDir, named)
+  if (named !== undefined) return pathOfNamed(configDir, named)
   const there: string[] = []
   for (const name of usual) if (await exists(join(configDir, name))) there.push(name)
   if (there.length > 1) {
@@ -182,6 +200,17 @@ async function choosePath(
     return undefined
   }
   return join(configDir, there[0] ?? usual[0])
+}
+
+/** A file that is named has to be there; one that is not named may be missing. */
+async function chooseOptional(configDir: string, named: string | undefined, usual: string): Promise<string | undefined> {
+  if (named !== undefined) return pathOfNamed(configDir, named)
+  const path = join(configDir, usual)
+  return (await exists(path)) ? path : undefined
+}
+
+function pathOfNamed(configDir: string, named: string): string {
+  return isAbsolute(named) || named.startsWith('~/') ? resolveLocalPath(named, configDir) : join(configDir, named)
 }
 
 async function exists(path: string): Promise<boolean> {

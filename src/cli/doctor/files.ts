@@ -8,6 +8,7 @@ import { plainCause } from '../plain-cause.js'
 import { type Check, fail, failedWith, ok, warn } from './check.js'
 
 const AREA = 'files'
+const VZDUMP_MISSING_NEXT = 'write it beside estate.yaml (docs/runbook-files.md has an example), or name it under files: in estate.yaml'
 /** Promise P3: broken freshness is mailed at most 15 minutes after the due limit. */
 const MOST_PERIOD_SECONDS = 15 * 60
 
@@ -17,7 +18,7 @@ export async function checkRunbooks(configDir: string): Promise<{ readonly set?:
     const set = await loadRunbooks(configDir)
     const enabled = set.inventory.targets.filter((target) => target.enabled).length
     const counted = `${set.estate.hosts.length} hosts, ${set.inventory.targets.length} targets (${enabled} enabled), ${set.calendar.events.length} calendar events`
-    const checks = [ok(AREA, 'runbooks', `estate ${set.estate.id}: ${counted}`)]
+    const checks = [ok(AREA, 'runbooks', `estate ${set.estate.id}: ${counted}`), checkVzdumpFile(set)]
     for (const { file, line, column, path, found, hint, allowed } of set.warnings) {
       checks.push(warn(AREA, `${file}:${line}:${column}${path === '' ? '' : ` ${path}`}`, `found ${found}`, hint ?? `allowed: ${allowed}`))
     }
@@ -34,6 +35,13 @@ export async function checkRunbooks(configDir: string): Promise<{ readonly set?:
       ),
     }
   }
+}
+
+/** Without `vzdump.yaml` the monitor works, and no runbook that changes jobs, enrolls guests or removes archives. */
+function checkVzdumpFile({ vzdump }: RunbookSet): Check {
+  if (vzdump === undefined) return warn(AREA, 'vzdump.yaml', 'missing: vzdumpJobs, vzdumpEnrollment and retentionPrune cannot run', VZDUMP_MISSING_NEXT)
+  const jobs = vzdump.hosts.flatMap((host) => host.jobs)
+  return ok(AREA, 'vzdump.yaml', `${jobs.length} jobs on ${vzdump.hosts.length} hosts; changes are approved by ${vzdump.approval.approvers.join(', ')}`)
 }
 
 export function checkPeriod(set: RunbookSet): Check {

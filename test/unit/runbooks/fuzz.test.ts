@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RunbookErrors, type RunbookFileName } from '../../../src/runbooks/index.js'
-import { exampleTexts, load, type Texts } from './example-texts.js'
+import { exampleTexts, load } from './example-texts.js'
 
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/
 
@@ -68,13 +68,13 @@ const piece = fc.oneof(
 )
 
 const edit = fc.record({
-  file: fc.constantFrom<RunbookFileName>('estate', 'inventory', 'calendar', 'alerts'),
+  file: fc.constantFrom<RunbookFileName>('estate', 'inventory', 'calendar', 'alerts', 'vzdump'),
   at: fc.double({ min: 0, max: 1, noNaN: true }),
   remove: fc.nat({ max: 30 }),
   insert: piece,
 })
 
-function damaged(edits: readonly { file: RunbookFileName; at: number; remove: number; insert: string }[]): Texts {
+function damaged(edits: readonly { file: RunbookFileName; at: number; remove: number; insert: string }[]): Record<RunbookFileName, string> {
   const texts = exampleTexts()
   for (const { file, at, remove, insert } of edits) {
     const text = texts[file]
