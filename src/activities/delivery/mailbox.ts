@@ -1,0 +1,122 @@
+/**
+ * Did a message arrive? Read from the recipient's mailbox over IMAP. Newest messages first, by envelope: header searches are not to be relied on
+ * (Stalwart indexes few headers, and later).
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { ImapFlow } from 'imapflow'
+import type { DeliveredAnswer, DeliveredQuestion } from '../../domain/desk/delivery.js'
+import { DELIVERY_DEADLINE_SECONDS } from '../../domain/desk/delivery.js'
+import type { Redact } from '../../domain/redact.js'
+import { briefly } from './words.js'
+
+/** A mailbox as it is read now: secrets resolved. */
+export interface MailboxAccess {
+  readonly address: string
+  readonly server: string
+  readonly port: number
+  readonly username: string
+  readonly password: string
+  readonly authority: string | undefined
+  readonly folders: readonly string[]
+}
+
+/** A message that was found. */
+export interface FoundMessage {
+  readonly folder: string
+  readonly uid: number
+  /** INTERNALDATE: when the server filed it. */
+  readonly arrivedAt: string
+}
+
+const LOOK_AGAIN_MS = 3_000
+const PAGE = 100
+/** Clocks of worker and server may differ, and the date of a message may be an attempt older. */
+const CLOCK_SLACK_MS = 10 * 60_000
+const CONNECT_TIMEOUT_MS = 15_000
+const ANSWER_TIMEOUT_MS = 60_000
+
+/** Never throws for what the server does: `cannot_tell` says why. */
+export async function wasDelivered(access: MailboxAccess, question: DeliveredQuestion, redact: Redact, signal?: AbortSignal): Promise<DeliveredAnswer> {
+  const startedMs = performance.now()
+  const mailbox = `${access.address}, ${access.folders.join(' and ')} on ${access.server}:${access.port}`
+  const answer = (rest: Omit<DeliveredAnswer, 'mailbox' | 'latencyMs'>): DeliveredAnswer => ({
+    ...rest,
+    mailbox,
+    latencyMs: Math.round(performance.now() - startedMs),
+  })
+  if (!question.recipients.some((recipient) => recipient.toLowerCase() === access.address.toLowerCase())) {
+    return answer({ answer: 'cannot_tell', arrivedAt: null, why: `the mailbox of ${access.address} is none of the message's recipients` })
+  }
+  const endMs = Math.min(question.waitSeconds, DELIVERY_DEADLINE_SECONDS.wasDelivered - 20) * 1000
+  try {
+    return await reading(access, async (client) => {
+      for (;;) {
+        const found = await findMessage(client, access.folders, question.messageId, new Date(Date.parse(question.since) - CLOCK_SLACK_MS))
+        if (found !== undefined) return answer({ answer: 'yes', arrivedAt: found.arrivedAt, why: null })
+        if (performance.now() - startedMs + LOOK_AGAIN_MS > endMs) return answer({ answer: 'no', arrivedAt: null, why: null })
+        await delay(LOOK_AGAIN_MS, undefined, { signal })
+      }
+    })
+  } catch (error) {
+    if (signal?.aborted) throw error
+    return answer({ answer: 'cannot_tell', arrivedAt: null, why: briefly(imapCause(error), redact) })
+  }
+}
+
+/** Opens the mailbox for reading and closes it whatever happens. */
+export async function reading<T>(access: MailboxAccess, work: (client: ImapFlow) => Promise<T>): Promise<T> {
+  const client = new ImapFlow({
+    host: access.server,
+    port: access.port,
+    secure: true,
+    tls: { ...(access.authority === undefined ? {} : { ca: access.authority }), rejectUnauthorized: true },
+    auth: { user: access.username, pass: access.password },
+    logger: false,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    greetingTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: ANSWER_TIMEOUT_MS,
+  })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}
+
+/** Looks through the folders, newest message first, back to `since`. */
+export async function findMessage(client: ImapFlow, folders: readonly string[], messageId: string, since: Date): Promise<FoundMessage | undefined> {
+  for (const folder of folders) {
+    const lock = await client.getMailboxLock(folder, { readOnly: true })
+    try {
+      // Without this the server may still show the folder as it was when it was opened.
+      await client.noop()
+      const found = await findIn(client, folder, messageId, since)
+      if (found !== undefined) return found
+    } finally {
+      lock.release()
+    }
+  }
+  return undefined
+}
+
+async function findIn(client: ImapFlow, folder: string, messageId: string, since: Date): Promise<FoundMessage | undefined> {
+  let last = client.mailbox === false ? 0 : client.mailbox.exists
+  while (last > 0) {
+    const first = Math.max(1, last - PAGE + 1)
+    const page = await client.fetchAll(`${first}:${last}`, { uid: true, envelope: true, internalDate: true })
+    const found = page.find((message) => message.envelope?.messageId === messageId)
+    if (found !== undefined) return { folder, uid: found.uid, arrivedAt: new Date(found.internalDate ?? 0).toISOString() }
+    if (page.some((message) => new Date(message.internalDate ?? 0) < since)) return undefined
+    last = first - 1
+  }
+  return undefined
+}
+
+function imapCause(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { authenticationFailed, responseText, code } = error as Error & { authenticationFailed?: boolean; responseText?: string; code?: string }
+  if (authenticationFailed) return `the mailbox refused the login: ${responseText ?? error.message}`
+  return `the mailbox could not be read: ${responseText ?? error.message}${code === undefined || error.message.includes(code) ? '' : ` (${code})`}`
+}
