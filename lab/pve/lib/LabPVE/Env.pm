@@ -32,12 +32,12 @@ sub pass_seconds ($s) {
 }
 
 # Settings of the lab host: /etc/nightshift-lab/pve.json {"latency_ms":0,"node":"pve","now":null,"recording":{...}}
-sub settings {
-  return $settings if $settings;
+sub settings { return $settings //= settings_now() }
+sub settings_now {
   my $raw = read_file('/etc/nightshift-lab/pve.json');
-  return $settings = {} if !defined $raw;
+  return {} if !defined $raw;
   require LabPVE::Json;
-  return $settings = LabPVE::Json::decode($raw);
+  return LabPVE::Json::decode($raw);
 }
 
 # Applied once per process: zone of the lab host, clock of the settings file, latency.

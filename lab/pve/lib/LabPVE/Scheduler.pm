@@ -65,6 +65,21 @@ sub round ($first = 0) {
   return @started;
 }
 
+# The first time after now at which a round could do anything: now while a job runs, undef when no job will ever be due.
+sub next_due {
+  my $cfg = LabPVE::Jobs::read_config();
+  my $due;
+  for my $id (grep { $cfg->{ids}{$_} } @{ $cfg->{order} }) {
+    my $job = $cfg->{ids}{$id};
+    next if !$job->{enabled} || $job->{type} ne 'vzdump' || (defined $job->{node} && $job->{node} ne LabPVE::Env::node());
+    my $state = LabPVE::Jobs::read_state($id);
+    return LabPVE::Env::now() if $state->{state} eq 'started';
+    my $next = LabPVE::CalendarEvent::next_event(LabPVE::CalendarEvent::parse($job->{schedule}), last_run($state)) // next;
+    $due = $next if !defined $due || $next < $due;
+  }
+  return $due;
+}
+
 sub start_job ($id, $job, $config) {
   my %param = map { ($_ => $job->{$_}) } grep { $LabPVE::VZDumpOptions::SCHEMA{$_} } keys %$job;
   $param{quiet} = 1;

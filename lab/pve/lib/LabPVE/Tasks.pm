@@ -140,7 +140,8 @@ sub rows ($p) {
 our $WARNINGS = 0;
 
 # Runs $code as a task in the foreground, as command-line tools do: output to stdout and the log, the error's text to stderr. Gives the UPID.
-# $opt: quiet (prints nothing), background (prints nothing, leaves the task in the active list until somebody looks).
+# $opt: quiet (prints nothing); background (prints nothing, the worker writes its own log, the task stays in the active list until somebody looks). A background
+# task is waited for only under a fixed clock, which has to move on with it, and not beyond detach().
 sub run ($type, $id, $code, $opt = {}) {
   pipe my $read_out, my $write_out or die "pipe: $!\n";
   pipe my $read_ctl, my $write_ctl or die "pipe: $!\n";
@@ -150,7 +151,7 @@ sub run ($type, $id, $code, $opt = {}) {
   my $pid = fork // die "unable to fork worker - $!\n";
   if (!$pid) {
     close $_ for $read_out, $read_ctl, $write_go;
-    worker($code, $write_out, $write_ctl, $read_go);
+    worker($code, $write_out, $write_ctl, $read_go, $opt->{background});
   }
   close $_ for $write_out, $write_ctl, $read_go;
   # A caller that is gone (a broken connection) does not end the task.
@@ -161,35 +162,48 @@ sub run ($type, $id, $code, $opt = {}) {
   open my $log_fh, '>>', LabPVE::Env::path($log) or die "unable to open '$log' - $!\n";
   $log_fh->autoflush(1);
   update_active($upid);
-  my $subject = $type . (length($id // '') ? ":$id" : '');
+  my $subject = subject_of($upid);
   LabPVE::Env::record_effect('task.start', $subject, { upid => $upid });
   print $write_go "$upid\n";
   close $write_go;
+  if ($opt->{background}) {
+    my $control = LabPVE::Env::clock_fixed() ? <$read_ctl> // '' : '';
+    LabPVE::Env::set_now($1) if $control =~ /^CLOCK (\d+)$/;
+    waitpid $pid, 0 if LabPVE::Env::clock_fixed() && $control !~ /^DETACHED$/;
+    return $upid;
+  }
   while (my $n = sysread $read_out, my $buf, 65536) {
     print $log_fh $buf;
-    print STDOUT $buf if !$opt->{quiet} && !$opt->{background};
+    print STDOUT $buf if !$opt->{quiet};
     STDOUT->flush;
   }
   my $control = do { local $/; <$read_ctl> // '' };
   my ($verdict, $ended) = $control =~ /^(.*?)(?:\nCLOCK (\d+)\n)?\z/s;
   waitpid $pid, 0;
   LabPVE::Env::set_now($ended) if defined $ended && LabPVE::Env::clock_fixed();
-  my $complain = sub ($text) { print STDERR "$text\n" if !$opt->{quiet} && !$opt->{background} };
-  my $gap = $opt->{background} ? '' : "\n";
+  my $complain = sub ($text) { print STDERR "$text\n" if !$opt->{quiet} };
   if ($verdict eq 'TASK OK') { print $log_fh "TASK OK\n" }
-  elsif ($verdict =~ /^TASK ERROR: (.*)$/s) { $complain->($1); print $log_fh "$gap$verdict\n" }
-  elsif ($verdict =~ /^TASK WARNINGS: (\d+)$/) { $complain->("Task finished with $1 warning(s)!"); print $log_fh "$gap$verdict\n" }
-  elsif (!$opt->{background}) { my $e = 'got unexpected control message:  '; $complain->($e); print $log_fh "TASK ERROR: $e\n" }
+  elsif ($verdict =~ /^TASK ERROR: (.*)$/s) { $complain->($1); print $log_fh "\n$verdict\n" }
+  elsif ($verdict =~ /^TASK WARNINGS: (\d+)$/) { $complain->("Task finished with $1 warning(s)!"); print $log_fh "\n$verdict\n" }
+  else { my $e = 'got unexpected control message:  '; $complain->($e); print $log_fh "TASK ERROR: $e\n" }
   close $log_fh;
   LabPVE::Env::record_effect('task.end', $subject, { upid => $upid, status => status($upid) });
-  update_active() if !$opt->{background};
+  update_active();
   return $upid;
 }
 
-# The child: everything it prints goes to the log; its last word goes through the control pipe.
-sub worker ($code, $out, $ctl, $go) {
-  my $upid = <$go> // do { require POSIX; POSIX::_exit(1) };
+# The child: everything it prints goes to the log; its last word goes through the control pipe, in the background into the log itself.
+my $control;
+sub worker ($code, $out, $ctl, $go, $background) {
+  require POSIX;
+  my $upid = <$go> // POSIX::_exit(1);
   chomp $upid;
+  if ($background) {
+    open $out, '>>', LabPVE::Env::path(log_file($upid)) or POSIX::_exit(1);
+    $SIG{PIPE} = 'IGNORE';
+    $control = $ctl;
+    $ctl->autoflush(1);
+  }
   open STDIN, '<', '/dev/null';
   open STDOUT, '>&', $out or die "unable to redirect STDOUT - $!\n";
   open STDERR, '>&', $out or die "unable to redirect STDERR - $!\n";
@@ -203,12 +217,20 @@ sub worker ($code, $out, $ctl, $go) {
   chomp $err;
   $err =~ s/\n/ /g;
   my $verdict = $ok ? ($WARNINGS ? "TASK WARNINGS: $WARNINGS" : 'TASK OK') : "TASK ERROR: $err";
-  print $ctl $verdict if $err ne 'LAB-EXIT-WITHOUT-WORD';
-  print $ctl "\nCLOCK " . LabPVE::Env::now() . "\n" if LabPVE::Env::clock_fixed();
+  if ($background) {
+    print "$verdict\n" if $err ne 'LAB-EXIT-WITHOUT-WORD';
+    LabPVE::Env::record_effect('task.end', subject_of($upid), { upid => $upid, status => status($upid) });
+  }
+  elsif ($err ne 'LAB-EXIT-WITHOUT-WORD') { print $ctl $verdict }
+  print $ctl ($background ? '' : "\n") . 'CLOCK ' . LabPVE::Env::now() . "\n" if LabPVE::Env::clock_fixed();
   close $ctl;
-  require POSIX;
   POSIX::_exit(0);
 }
+
+# From inside a task: the scheduler that started it stops waiting for its end (a command in the foreground waits on).
+sub detach { print $control "DETACHED\n" if $control; return }
+
+sub subject_of ($upid) { my $t = decode($upid); return $t->{type} . (length $t->{id} ? ":$t->{id}" : '') }
 
 # A warning inside a task: counted, so that the task ends with `WARNINGS: n`.
 sub log_warn ($text) {

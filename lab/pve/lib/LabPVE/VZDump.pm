@@ -79,6 +79,7 @@ sub lock_run ($self, $upid) {
     say_line('info', 'trying to get global lock - waiting...');
     if ($held) { LabPVE::Env::set_now($r->{lock_held_until}) }
     else {
+      LabPVE::Tasks::detach();
       my $got = eval {
         local $SIG{ALRM} = sub { die "got timeout\n" };
         alarm $wait * 60;
@@ -215,6 +216,7 @@ sub archive_guest ($self, $task, $guest) {
   $plugin->can('archive')->($task, $log);
   if ($task->{target} =~ /\.zst$/) { require LabPVE::ArchiveSize; LabPVE::ArchiveSize::grow($task->{tmptar}, $vmid) }
   rename LabPVE::Env::path($task->{tmptar}), LabPVE::Env::path($task->{target}) or die "unable to rename '$task->{tmptar}' to '$task->{target}'\n";
+  if (LabPVE::Env::settings()->{backup_faults}) { require LabPVE::BackupFault; LabPVE::BackupFault::shorten($task) }
   LabPVE::Env::record_effect('archive.write', (defined $o->{storage} ? "$o->{storage}:backup/$base$ext" : $task->{target}), { vmid => 0 + $vmid });
   $log->('info', 'archive file size: ' . size_text(-s LabPVE::Env::path($task->{target}) // 0));
   $self->finish($task, $log);

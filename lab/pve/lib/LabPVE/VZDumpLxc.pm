@@ -44,6 +44,7 @@ sub archive ($task, $log) {
   }
   elsif ($running) { $log->('info', 'stopping virtual guest') }
   $log->('info', "creating vzdump archive '$task->{target}'");
+  LabPVE::VZDumpQemu::strike($task, $log);
   write_tar($task, $c, $log);
   return;
 }

@@ -109,6 +109,7 @@ sub transfer ($task, $log) {
   chomp(my $uuid = <$fh>);
   $log->('info', "started backup task '$uuid'");
   $log->('info', 'resuming VM again') if $live;
+  strike($task, $log);
   my $begin = LabPVE::Env::now();
   my $last = -100;
   my $stat = write_vma($task, sub ($done, $total) {
@@ -124,6 +125,13 @@ sub transfer ($task, $log) {
   $log->('info', sprintf 'transferred %s in %s seconds (%s/s)', gib($stat->{total}) =~ s/(\d)\.(\d) /$1.${2}0 /r, $s || '<1', gib(int($stat->{total} / ($s || 1))));
   $log->('info', 'stopping kvm after backup task') if !$task->{running};
   return;
+}
+
+# A backup that shall go wrong does so here (BackupFault.pm, loaded only when the settings name any).
+sub strike ($task, $log) {
+  return if !LabPVE::Env::settings()->{backup_faults};
+  require LabPVE::BackupFault;
+  return LabPVE::BackupFault::strike($task, $log);
 }
 
 # The VMA container through the compressor into the `.dat` file: { total, zero }.
