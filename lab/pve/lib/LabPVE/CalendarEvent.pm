@@ -163,23 +163,32 @@ sub next_in_list ($list, $v, $max) {
 }
 
 # Broken-down time that normalises like mktime: [sec, min, hour, mday, month (1..12), year, weekday (0=Monday)].
-sub normalise ($t, $utc) {
-  my $epoch;
-  if ($utc) {
-    my ($y, $m) = ($t->[5], $t->[4]);
-    while ($m > 12) { $m -= 12; $y++ }
-    my $yy = $m <= 2 ? $y - 1 : $y;
-    my $era = int($yy / 400);
-    my $yoe = $yy - $era * 400;
-    my $doy = int((153 * ($m + ($m > 2 ? -3 : 9)) + 2) / 5);
-    my $days = $era * 146097 + $yoe * 365 + int($yoe / 4) - int($yoe / 100) + $doy - 719468 + $t->[3] - 1;
-    $epoch = $days * 86400 + $t->[2] * 3600 + $t->[1] * 60 + $t->[0];
-  }
-  else {
-    require POSIX;
-    $epoch = POSIX::mktime($t->[0], $t->[1], $t->[2], $t->[3], $t->[4] - 1, $t->[5] - 1900, 0, 0, -1) // die "mktime failed\n";
-  }
-  return broken_down($epoch, $utc);
+sub normalise ($t, $utc) { return broken_down($utc ? utc_epoch($t) : local_epoch($t), $utc) }
+
+sub utc_epoch ($t) {
+  my ($y, $m) = ($t->[5], $t->[4]);
+  while ($m > 12) { $m -= 12; $y++ }
+  my $yy = $m <= 2 ? $y - 1 : $y;
+  my $era = int($yy / 400);
+  my $yoe = $yy - $era * 400;
+  my $doy = int((153 * ($m + ($m > 2 ? -3 : 9)) + 2) / 5);
+  my $days = $era * 146097 + $yoe * 365 + int($yoe / 4) - int($yoe / 100) + $doy - 719468 + $t->[3] - 1;
+  return $days * 86400 + $t->[2] * 3600 + $t->[1] * 60 + $t->[0];
+}
+
+# How far the zone is ahead of UTC at that moment, seconds.
+sub zone_offset ($epoch) {
+  my @t = localtime $epoch;
+  return utc_epoch([@t[0 .. 3], $t[4] + 1, $t[5] + 1900]) - $epoch;
+}
+
+# Loading POSIX is a third of a call's time, and its mktime is needed only within a day of a change of the zone's offset.
+sub local_epoch ($t) {
+  my $as_utc = utc_epoch($t);
+  my $offset = zone_offset($as_utc - 86400);
+  return $as_utc - $offset if $offset == zone_offset($as_utc + 86400);
+  require POSIX;
+  return POSIX::mktime($t->[0], $t->[1], $t->[2], $t->[3], $t->[4] - 1, $t->[5] - 1900, 0, 0, -1) // die "mktime failed\n";
 }
 
 sub broken_down ($epoch, $utc) {
