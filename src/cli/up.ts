@@ -55,6 +55,8 @@ export async function up(options: UpOptions): Promise<number> {
       redact,
       ...(options.metricsAddress === undefined ? {} : { metricsAddress: options.metricsAddress }),
     })
+    // The SDK ends its runtime with the last connection; when none was made, its metrics endpoint would keep this process from ending.
+    undo.push(() => runtime.shutdown())
     const metrics = new MetricsPublisher(runtime)
     const { target, server } = await reachTemporal(options, estate.id, stateDir)
     if (server !== undefined) undo.push(() => server.stop())
@@ -93,6 +95,10 @@ export async function up(options: UpOptions): Promise<number> {
     )
 
     const run = await startOrFollow(client, { type: 'backupMonitor', workflowId: workflowIds.monitor(estate.id), taskQueue: taskQueueOf(estate.id), input: {} })
+    if (run.followed) {
+      say('A pass was begun before this start; it goes on now. Until it ends, the newest status is that of an earlier pass.')
+      if (previous !== undefined && !options.json && !options.once) printStatus(previous, { json: false })
+    }
     const outcome = await Promise.race([run.handle.result().then(() => 'done' as const), told.promise, worker.stopped.then(() => 'worker ended' as const)])
     if (outcome !== 'done') return await endOf(outcome, told)
     const status = readStatusFile(stateDir)

@@ -3,6 +3,7 @@
  *
  * It runs in a session of its own, so that Ctrl-C reaches only us and we can stop the worker first; the kernel ends it when we die
  * (`setpriv --pdeathsig`), and the lock on its database is held by the server process itself (`flock --no-fork`), so it can outlive neither.
+ * The kernel's signal is SIGKILL: asked politely, an orphaned server keeps the lock for seconds more, and the next start finds the database in use.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, open, readFile, realpath, rename, stat } from 'node:fs/promises'
@@ -200,7 +201,7 @@ function serverArguments(options: DevServerOptions, ip: string): string[] {
   const serve = ['server', 'start-dev', '--db-filename', options.databasePath, '--ip', ip, '--port', String(options.port), ...ui]
   // Durable and fast: the CLI's own defaults are a rollback journal and no pragma at all.
   const pragmas = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL']
-  return ['--pdeathsig', 'TERM', ...lock, options.binaryPath, ...serve, ...pragmas, '--log-format', 'text', '--log-level', 'warn', '--disable-config-file']
+  return ['--pdeathsig', 'KILL', ...lock, options.binaryPath, ...serve, ...pragmas, '--log-format', 'text', '--log-level', 'warn', '--disable-config-file']
 }
 
 /** Polls the front end (there is nothing to subscribe to) until it answers. */

@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sym
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { isDatabaseInUse } from '../../../src/temporal/database-guard.js'
 import { packageRoot } from '../../../src/temporal/package-root.js'
 import { findServerBinary } from '../../../src/temporal/server-binary.js'
 
@@ -90,7 +91,7 @@ describe('the Temporal server', () => {
 })
 
 describe('the embedded server', () => {
-  it('ends with the process that started it, even when that is killed', async () => {
+  it('ends with the process that started it at once, even when that is killed, so that the next start finds the database free', async () => {
     const realBinary = await findServerBinary()
     if (realBinary === undefined) throw new Error('no Temporal server in the cache; npm test gets one')
     symlinkSync(realBinary, join(folder, 'temporal'))
@@ -105,6 +106,6 @@ describe('the embedded server', () => {
     const serverPid = Number(line.toString())
     expect(existsSync(`/proc/${serverPid}`)).toBe(true)
     parent.kill('SIGKILL')
-    await vi.waitFor(() => expect(existsSync(`/proc/${serverPid}`)).toBe(false), { timeout: 15_000, interval: 50 })
+    await vi.waitFor(async () => expect(await isDatabaseInUse(join(folder, 'temporal.db'))).toBe(false), { timeout: 700, interval: 10 })
   })
 })
