@@ -6,6 +6,7 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type ActivityInterceptorsFactory, NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
+import { createArtifactSiteActivities, createArtifactStateActivities } from './activities/artifact-proof.js'
 import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
 import { redactionInterceptor } from './activities/redaction.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
@@ -56,8 +57,8 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const { connection, namespace, runbooks, state } = options
   const reading = readingDeps(runbooks)
   const local = { runbooks: new RunbookKeeper(options.configDir), state, onStatus: options.onStatus ?? (() => {}), version: packageVersion() }
-  const site = createSiteActivities(reading, local)
-  const stateActivities = createStateActivities({ ...reading, ...local })
+  const site = { ...createSiteActivities(reading, local), ...createArtifactSiteActivities(reading) }
+  const stateActivities = { ...createStateActivities({ ...reading, ...local }), ...createArtifactStateActivities({ ...reading, ...local }) }
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
   const shared = sharedOptions(connection, namespace, reading, options.activityInterceptors)
   const workers = await Promise.all([
@@ -83,7 +84,7 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
   const worker = await Worker.create({
     ...sharedOptions(options.connection, options.namespace, reading),
     taskQueue: site.taskQueue,
-    activities: createSiteActivities(reading),
+    activities: { ...createSiteActivities(reading), ...createArtifactSiteActivities(reading) },
   })
   return running([worker], reading)
 }

@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   status: { summary: 'the last pass of the monitor: what is wrong, why, and what to do', load: () => import('./commands/status.js') },
   run: { summary: 'start a runbook and follow it', load: () => import('./commands/run.js') },
   runs: { summary: 'the runs of this estate, newest first', load: () => import('./commands/runs.js') },
+  'verify-artifact': { summary: 'prove one backup archive complete and readable', load: () => import('./commands/verify-artifact.js') },
   receipts: { summary: 'list, show and verify the evidence', load: () => import('./commands/receipts.js') },
 }
 

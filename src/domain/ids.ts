@@ -46,6 +46,7 @@ export const workflowIds = {
   prune: (host: string, storage: string) => `prune/${host}/${storage}`,
   relay: (host: string) => `relay/${host}`,
   apply: (host: string) => `apply/${host}`,
+  verify: (host: string, volid: string) => `verify/${host}/${volid}`,
   drill: (guest: string) => `drill/${guest}`,
   alertDesk: (estateId: string) => `desk/${estateId}`,
 } as const

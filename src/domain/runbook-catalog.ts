@@ -9,4 +9,14 @@ export interface RunbookEntry {
 
 export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
   backupMonitor: { summary: 'Look at every backup, asked for by a person', workflowId: (estateId) => workflowIds.monitor(estateId) },
+  verifyArtifact: {
+    summary: 'Prove one backup archive complete and readable',
+    workflowId: (_, input) => workflowIds.verify(field(input, 'host'), field(input, 'volid')),
+  },
+}
+
+/** A member of what the operator typed, as far as it can name a run; the workflow refuses what is wrong. */
+function field(input: unknown, name: string): string {
+  const value = typeof input === 'object' && input !== null ? (input as Record<string, unknown>)[name] : undefined
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '?'
 }

@@ -1,2 +1,3 @@
 /** Every function exported here is a workflow type; nothing else may be. */
 export { backupMonitor } from './backup-monitor.js'
+export { verifyArtifact } from './verify-artifact.js'

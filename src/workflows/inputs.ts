@@ -4,3 +4,14 @@ import { z } from 'zod'
 export const backupMonitorInput = z.strictObject({
   note: z.string().max(200).optional(),
 })
+
+/** A Proxmox host as `estate.yaml` names it. */
+const host = z.string().min(1).max(64)
+/** Who asks, for approvals and receipts. */
+const requestedBy = z.string().min(1).max(64).optional()
+
+export const verifyArtifactInput = z.strictObject({
+  host,
+  volid: z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]*:[^\s]{1,240}$/, 'STORAGE:backup/NAME, as pvesm list prints it'),
+  requestedBy,
+})
