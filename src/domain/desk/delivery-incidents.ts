@@ -1,0 +1,142 @@
+/**
+ * That mail does not go out is itself an incident, told by the second channel. It is open from a refusal on, or when the oldest unsent message has waited too long,
+ * until mail goes out again.
+ */
+import { sha256Hex } from '../canonical.js'
+import { keyOf } from './report.js'
+import type { DeskState, Incident } from './state.js'
+import { entry, lengthText, paragraph } from './text.js'
+import type { Turn } from './turn.js'
+
+/** Longest that a message may wait before that is an incident. */
+export const LATE_AFTER_MS = 15 * 60_000
+const REPEAT_MS = 24 * 3_600_000
+
+/** Incidents of the desk about its own delivery: never told by the way that fails. */
+export const isOwnDelivery = (incident: Pick<Incident, 'scope' | 'condition'>): boolean => incident.scope === 'desk' && incident.condition === 'delivery'
+
+interface Trouble {
+  readonly id: string
+  readonly reason: string
+  readonly message: string
+  readonly sinceMs: number
+}
+
+export function watchDelivery(turn: Turn): void {
+  const troubles = new Map(
+    troublesOf(turn.state, turn.nowMs).map((trouble) => [keyOf({ subject: `${turn.state.estate}/delivery/${trouble.id}`, condition: 'delivery' }), trouble]),
+  )
+  for (const [key, trouble] of troubles) {
+    const known = turn.incidents[key]
+    if (known === undefined) open(turn, key, trouble)
+    else again(turn, turn.put(known, { reason: trouble.reason, message: trouble.message, seenAtMs: turn.nowMs }))
+  }
+  for (const incident of turn.all()) if (isOwnDelivery(incident) && !troubles.has(incident.key)) end(turn, incident)
+}
+
+function troublesOf(state: DeskState, nowMs: number): Trouble[] {
+  const refused = Object.entries(state.refusals).map(([address, { sinceMs, reply }]) => ({
+    id: address,
+    reason: 'recipient_refused',
+    message: `the mail server refuses ${address}: ${reply}`,
+    sinceMs,
+  }))
+  const mail = wayTrouble(state, nowMs)
+  return mail === null ? refused : [mail, ...refused]
+}
+
+function wayTrouble(state: DeskState, nowMs: number): Trouble | null {
+  const { shut } = state
+  if (shut !== null && (shut.isRefusal || nowMs - shut.sinceMs >= LATE_AFTER_MS)) {
+    return { id: 'mail', reason: shut.isRefusal ? 'mail_refused' : 'mail_unreachable', message: `mail does not go out: ${shut.reply}`, sinceMs: shut.sinceMs }
+  }
+  const oldest = state.outbox.find((each) => !each.isRefused)
+  const isMoving = state.lastSent !== null && nowMs - state.lastSent.atMs < LATE_AFTER_MS
+  if (oldest === undefined || isMoving || nowMs - oldest.queuedAtMs < LATE_AFTER_MS) return null
+  return {
+    id: 'mail',
+    reason: 'mail_late',
+    message: `${state.outbox.length} messages wait, the oldest for ${lengthText(oldest.queuedAtMs, nowMs)}${oldest.lastReply === null ? '' : `: ${oldest.lastReply}`}`,
+    sinceMs: oldest.queuedAtMs,
+  }
+}
+
+function open(turn: Turn, key: string, trouble: Trouble): void {
+  const incident = turn.put({
+    subject: `${turn.state.estate}/delivery/${trouble.id}`,
+    condition: 'delivery',
+    id: sha256Hex(`${key}\n${turn.nowMs}`).slice(0, 8),
+    key,
+    scope: 'desk',
+    site: turn.state.estate,
+    host: null,
+    severity: 'critical',
+    reason: trouble.reason,
+    message: trouble.message,
+    next: 'nightshift doctor; nightshift alerts list shows what waits',
+    since: new Date(trouble.sinceMs).toISOString(),
+    lastGood: null,
+    openedAtMs: turn.nowMs,
+    brokenAtMs: trouble.sinceMs,
+    seenAtMs: turn.nowMs,
+    isAdopted: false,
+    told: null,
+    ack: null,
+    held: null,
+    isAbsent: false,
+    flappingSinceMs: null,
+    decision: '',
+  })
+  tell(turn, incident, 0)
+}
+
+/** A day later, still. */
+function again(turn: Turn, incident: Incident): void {
+  if (incident.told === null || incident.ack !== null || turn.silenceOf(incident) !== undefined || turn.nowMs - incident.told.lastAtMs < REPEAT_MS) return
+  tell(turn, incident, incident.told.repeats + 1)
+}
+
+function tell(turn: Turn, incident: Incident, repeats: number): void {
+  const waiting = turn.state.outbox.map(({ mail }) => mail.subject)
+  const isQueued = turn.notice({
+    id: `${incident.id}.${repeats}`,
+    title: `[nightshift ${turn.state.estate}] ${repeats > 0 ? 'STILL ' : ''}no mail: ${incident.reason.replaceAll('_', ' ')}`,
+    text: [
+      paragraph(incident.message),
+      ...(waiting.length === 0 ? [] : [`${waiting.length} messages wait:`, ...waiting.slice(0, 10).map((subject) => entry('-', subject))]),
+    ].join('\n'),
+    severity: 'critical',
+  })
+  if (!isQueued) {
+    turn.decide(incident, 'waiting', 'alerts.yaml names no second channel: shown by nightshift status and alerts list only')
+    return
+  }
+  const told = turn.put(incident, { told: { threadId: incident.id, references: [], lastAtMs: turn.nowMs, repeats, sender: '', recipients: [] } })
+  turn.decide(told, 'by second channel', incident.message)
+}
+
+/** Told by both ways: by mail too, because that it works again is best seen there. */
+function end(turn: Turn, incident: Incident): void {
+  turn.remove(incident)
+  const lasted = lengthText(incident.brokenAtMs, turn.nowMs)
+  const what =
+    incident.reason === 'recipient_refused' ? `${incident.subject.slice(incident.subject.lastIndexOf('/') + 1)} is taken again` : 'mail goes out again'
+  const text = `${what}, after ${lasted}. It was: ${incident.message}`
+  if (incident.told !== null) {
+    turn.notice({ id: `${incident.id}.over`, title: `[nightshift ${turn.state.estate}] RECOVERED ${what}`, text: paragraph(text), severity: 'ok' })
+  }
+  const { contract } = turn.state
+  if (contract === null) return
+  const messageId = turn.mail({
+    kind: 'recovery',
+    severity: 'ok',
+    sender: contract.sender,
+    recipients: contract.defaultRoute.recipients,
+    subject: `[nightshift ${turn.state.estate}] RECOVERED ${what} after ${lasted}`,
+    text: `${paragraph(text)}\n`,
+    thread: [],
+    identity: ['recovery', incident.id],
+    about: { State: 'recovered', Incident: incident.id, Subject: incident.subject, Condition: 'delivery' },
+  })
+  turn.decide(incident, 'recovered', `lasted ${lasted}`, messageId)
+}

@@ -1,0 +1,267 @@
+/**
+ * The durable outbox: what is sent next, what becomes of each attempt. At least once, in order for each recipient, within the server's limit.
+ * A message leaves it only when each recipient has it, or the second channel carries it.
+ */
+import { sha256Hex } from '../canonical.js'
+import type { DeliveredAnswer, SendResult, WebhookResult } from './delivery.js'
+import type { DeskState, NoticeEntry, OutboxEntry } from './state.js'
+import { headerText } from './text.js'
+import { Turn } from './turn.js'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+/** Minutes until the next attempt, by how many there were; the last one stays. */
+const BACKOFF_MINUTES = [1, 2, 5, 10, 15]
+/** A wrong password is tried seldom: mail servers ban who tries often. */
+const REFUSED_AUTH_MS = HOUR_MS
+const REFUSED_WAY_MS = 15 * MINUTE_MS
+/** An attempt whose outcome nobody can tell is asked after for so long. */
+const GIVE_UP_ASKING_MS = 24 * HOUR_MS
+/** More than this that wait become one. */
+const MOST_WAITING = 30
+const MOST_NOTICES = 30
+const MOST_PART_CHARACTERS = 3_000
+const MOST_FOLDED_CHARACTERS = 60_000
+
+export type NextSend =
+  | { readonly kind: 'send'; readonly entry: OutboxEntry; readonly deliverTo: readonly string[] }
+  /** An attempt whose answer was lost: the mailbox is asked before anything else happens. */
+  | { readonly kind: 'ask'; readonly entry: OutboxEntry }
+  | { readonly kind: 'wait'; readonly untilMs: number | null }
+
+const backoffMs = (attempts: number): number => (BACKOFF_MINUTES[Math.min(attempts, BACKOFF_MINUTES.length) - 1] ?? 1) * MINUTE_MS
+
+/** What to do now. A recipient with an older message waiting gets nothing newer before it. */
+export function nextSend(state: DeskState, nowMs: number): NextSend {
+  let untilMs: number | null = null
+  const wait = (ms: number) => {
+    untilMs = untilMs === null ? ms : Math.min(untilMs, ms)
+  }
+  const unsure = state.outbox.find((each) => each.unknownSinceMs !== null && each.nextAttemptAtMs <= nowMs)
+  if (unsure !== undefined) return { kind: 'ask', entry: unsure }
+  if (state.shut !== null && state.shut.untilMs > nowMs) return { kind: 'wait', untilMs: state.shut.untilMs }
+  const blocked = new Set<string>()
+  for (const entry of state.outbox) {
+    const isAside = entry.isRefused || (entry.unknownSinceMs !== null && entry.mayBeDouble)
+    if (entry.nextAttemptAtMs > nowMs || entry.unknownSinceMs !== null) wait(Math.max(entry.nextAttemptAtMs, nowMs + 1))
+    else {
+      const free = entry.mail.deliverTo.filter((address) => !blocked.has(address))
+      const open = free.filter((address) => limitedUntilMs(state, address, nowMs) === null)
+      if (open.length > 0) return { kind: 'send', entry, deliverTo: open }
+      for (const address of free) wait(limitedUntilMs(state, address, nowMs) ?? nowMs)
+    }
+    if (!isAside) for (const address of entry.mail.deliverTo) blocked.add(address)
+  }
+  return { kind: 'wait', untilMs }
+}
+
+/** When the recipient may be sent something again; null: now. */
+function limitedUntilMs(state: DeskState, address: string, nowMs: number): number | null {
+  const limit = state.contract?.limits.mailsPerHour ?? 20
+  const recent = (state.sent[address] ?? []).filter((time) => time > nowMs - HOUR_MS)
+  if (recent.length < limit) return null
+  return (recent[recent.length - limit] ?? nowMs) + HOUR_MS + 1
+}
+
+/** One attempt came back. */
+export function settleSend(state: DeskState, messageId: string, deliverTo: readonly string[], result: SendResult, nowMs: number): DeskState {
+  const entry = state.outbox.find(({ mail }) => mail.messageId === messageId)
+  if (entry === undefined) return state
+  if (result.outcome === 'unknown') {
+    return replaced(state, {
+      ...entry,
+      attempts: entry.attempts + 1,
+      unknownSinceMs: entry.unknownSinceMs ?? nowMs,
+      nextAttemptAtMs: nowMs,
+      lastReply: result.reply,
+    })
+  }
+  if (result.outcome !== 'sent' && result.outcome !== 'partial' && isWholeWay(result)) return shut(state, entry, result, nowMs)
+  const byOutcome = (outcome: string) =>
+    deliverTo.filter((address) => (result.perRecipient.find((each) => each.address === address)?.outcome ?? wholeOutcome(result)) === outcome)
+  const accepted = byOutcome('accepted')
+  const refused = byOutcome('refused')
+  const replyOf = (address: string) => result.perRecipient.find((each) => each.address === address)?.reply || result.reply
+  let next: DeskState = { ...state, shut: null }
+  if (accepted.length > 0) next = noteAccepted(next, entry, accepted, result, nowMs)
+  next = noteRefused(
+    next,
+    refused.map((address) => [address, replyOf(address)] as const),
+    nowMs,
+  )
+
+  const isCarried = refused.length > 0 && next.contract?.hasSecondChannel === true
+  const left = entry.mail.deliverTo.filter((address) => !accepted.includes(address) && !(isCarried && refused.includes(address)))
+  if (isCarried) next = carry(next, entry, refused, replyOf(refused[0] ?? ''), nowMs)
+  if (left.length === 0) return { ...next, outbox: next.outbox.filter(({ mail }) => mail.messageId !== messageId) }
+  const attempts = entry.attempts + 1
+  const isRefused = left.every((address) => refused.includes(address) || (entry.isRefused && !accepted.includes(address)))
+  const wasTried = left.some((address) => deliverTo.includes(address))
+  return replaced(next, {
+    ...entry,
+    attempts,
+    isRefused,
+    nextAttemptAtMs: !wasTried ? nowMs : isRefused ? nowMs + HOUR_MS : nowMs + backoffMs(attempts),
+    lastReply: result.reply,
+    mail: { ...entry.mail, deliverTo: left },
+  })
+}
+
+/** The mailbox answered. */
+export function settleAsked(state: DeskState, messageId: string, answer: DeliveredAnswer, nowMs: number): DeskState {
+  const entry = state.outbox.find(({ mail }) => mail.messageId === messageId)
+  if (entry === undefined) return state
+  if (answer.answer === 'yes') {
+    const reply = `found in ${answer.mailbox}`
+    const result = { outcome: 'sent', stage: 'done', perRecipient: [], code: null, reply, server: '', latencyMs: answer.latencyMs } as const
+    return settleSend({ ...state, shut: null }, messageId, entry.mail.deliverTo, result, nowMs)
+  }
+  if (answer.answer === 'no')
+    return replaced(state, { ...entry, unknownSinceMs: null, nextAttemptAtMs: nowMs + backoffMs(entry.attempts), lastReply: `not in ${answer.mailbox}` })
+  const why = `nobody can tell whether it arrived: ${answer.why ?? 'the mailbox cannot be read'}`
+  if (!entry.mayBeDouble) {
+    const totals = { ...state.totals, duplicatesPossible: state.totals.duplicatesPossible + 1 }
+    return replaced(
+      { ...state, totals },
+      { ...entry, unknownSinceMs: null, mayBeDouble: true, nextAttemptAtMs: nowMs + backoffMs(entry.attempts), lastReply: why },
+    )
+  }
+  // sent twice and never confirmed: a third time would make more doubles than one; it is asked after, and never sent again
+  if (nowMs - (entry.unknownSinceMs ?? nowMs) > GIVE_UP_ASKING_MS) return { ...state, outbox: state.outbox.filter((each) => each !== entry) }
+  return replaced(state, { ...entry, nextAttemptAtMs: nowMs + REFUSED_WAY_MS, lastReply: why })
+}
+
+const WAY_STAGES = ['configuration', 'connect', 'tls', 'auth']
+const isWholeWay = (result: SendResult): boolean => WAY_STAGES.includes(result.stage)
+const wholeOutcome = (result: SendResult): string => (result.outcome === 'sent' ? 'accepted' : result.outcome === 'partial' ? 'deferred' : result.outcome)
+
+function replaced(state: DeskState, entry: OutboxEntry): DeskState {
+  return { ...state, outbox: state.outbox.map((each) => (each.mail.messageId === entry.mail.messageId ? entry : each)) }
+}
+
+/** Not this message's fault: everything waits, and nothing is tried meanwhile. */
+function shut(state: DeskState, entry: OutboxEntry, result: SendResult, nowMs: number): DeskState {
+  const isRefusal = result.outcome === 'refused'
+  const attempts = (state.shut?.attempts ?? 0) + 1
+  const pauseMs = !isRefusal ? backoffMs(attempts) : result.stage === 'auth' ? REFUSED_AUTH_MS : REFUSED_WAY_MS
+  return {
+    ...replaced(state, { ...entry, attempts: entry.attempts + 1, lastReply: result.reply }),
+    shut: { untilMs: nowMs + pauseMs, sinceMs: state.shut?.sinceMs ?? nowMs, attempts, isRefusal, reply: headerText(result.reply, 300) },
+  }
+}
+
+function noteAccepted(state: DeskState, entry: OutboxEntry, accepted: readonly string[], result: SendResult, nowMs: number): DeskState {
+  const sent = { ...state.sent }
+  const refusals = { ...state.refusals }
+  for (const address of accepted) {
+    sent[address] = [...(sent[address] ?? []).filter((time) => time > nowMs - HOUR_MS), nowMs]
+    delete refusals[address]
+  }
+  const isCanary = state.canary?.messageId === entry.mail.messageId
+  return {
+    ...state,
+    sent,
+    refusals,
+    lastSent: { messageId: entry.mail.messageId, atMs: nowMs, latencyMs: result.latencyMs, reply: headerText(result.reply, 300) },
+    totals: { ...state.totals, mails: state.totals.mails + 1 },
+    ...(isCanary && state.canary !== null ? { canary: { ...state.canary, sentAtMs: nowMs } } : {}),
+  }
+}
+
+function noteRefused(state: DeskState, refused: readonly (readonly [string, string])[], nowMs: number): DeskState {
+  if (refused.length === 0) return state
+  const refusals = { ...state.refusals }
+  for (const [address, reply] of refused) refusals[address] = { sinceMs: refusals[address]?.sinceMs ?? nowMs, reply: headerText(reply, 300) }
+  return { ...state, refusals }
+}
+
+/** What a recipient's server refuses for good goes by the second channel. */
+function carry(state: DeskState, entry: OutboxEntry, refused: readonly string[], reply: string, nowMs: number): DeskState {
+  const turn = new Turn(state, nowMs)
+  turn.notice({
+    id: `mail.${sha256Hex(entry.mail.messageId + refused.join()).slice(0, 16)}`,
+    title: headerText(entry.mail.subject, 180),
+    text: `${entry.mail.text.slice(0, MOST_PART_CHARACTERS)}\n(the mail server refused ${refused.join(', ')}: ${headerText(reply, 200)})`,
+    severity: entry.severity,
+  })
+  return foldNotices(turn.end().state)
+}
+
+/**
+ * Makes one message of many where the limit is near or many wait: folded, never dropped, in their order.
+ * Messages that were tried already stay as they are: the server may have them.
+ */
+export function foldOutbox(state: DeskState, nowMs: number): DeskState {
+  const groups = new Map<string, OutboxEntry[]>()
+  for (const entry of state.outbox) {
+    if (entry.unknownSinceMs !== null || entry.mayBeDouble || entry.kind === 'canary') continue
+    if (entry.attempts > 0 && state.outbox.length <= MOST_WAITING) continue
+    const key = JSON.stringify([entry.mail.from, entry.mail.deliverTo])
+    groups.set(key, [...(groups.get(key) ?? []), entry])
+  }
+  let next = state
+  for (const group of groups.values()) {
+    const [first] = group
+    if (first === undefined || group.length < 2) continue
+    if (group.length <= MOST_WAITING && !isNearLimit(state, first.mail.deliverTo, nowMs)) continue
+    next = { ...next, outbox: next.outbox.flatMap((entry) => (entry === first ? [folded(state, group, nowMs)] : group.includes(entry) ? [] : [entry])) }
+  }
+  return next
+}
+
+function isNearLimit(state: DeskState, addresses: readonly string[], nowMs: number): boolean {
+  const limit = state.contract?.limits.mailsPerHour ?? 20
+  return addresses.some((address) => (state.sent[address] ?? []).filter((time) => time > nowMs - HOUR_MS).length >= Math.ceil(limit / 2))
+}
+
+function folded(state: DeskState, group: readonly OutboxEntry[], nowMs: number): OutboxEntry {
+  const parts = group.map(({ mail }) => `== ${mail.subject}\n== ${mail.date}\n\n${cut(mail.text, MOST_PART_CHARACTERS)}`)
+  const last = group.at(-1)
+  const turn = new Turn({ ...state, outbox: [] }, nowMs)
+  const [first] = group
+  turn.mail({
+    kind: 'folded',
+    severity: group.some(({ severity }) => severity === 'critical') ? 'critical' : (last?.severity ?? 'warning'),
+    sender: first?.mail.from ?? '',
+    recipients: first?.mail.to ?? [],
+    subject: `[nightshift ${state.estate}] ${group.length} messages in one, the last: ${last?.mail.subject.replace(/^Re: /, '') ?? ''}`,
+    text: cut(parts.join('\n\n'), MOST_FOLDED_CHARACTERS),
+    thread: [],
+    identity: group.map(({ mail }) => mail.messageId),
+    about: { State: 'folded', Count: String(group.length) },
+  })
+  const [made] = turn.end().state.outbox
+  if (made === undefined || first === undefined) throw new RangeError('nothing to fold')
+  const references = group.map(({ mail }) => mail.messageId).slice(-10)
+  return { ...made, queuedAtMs: first.queuedAtMs, mail: { ...made.mail, deliverTo: first.mail.deliverTo, references } }
+}
+
+const cut = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most)}\n… (cut; nightshift alerts list has all)\n`)
+
+export type NextNotice = { readonly kind: 'send'; readonly notice: NoticeEntry } | { readonly kind: 'wait'; readonly untilMs: number | null }
+
+export function nextNotice(state: DeskState, nowMs: number): NextNotice {
+  const [first] = state.notices
+  if (first === undefined) return { kind: 'wait', untilMs: null }
+  return first.nextAttemptAtMs <= nowMs ? { kind: 'send', notice: first } : { kind: 'wait', untilMs: first.nextAttemptAtMs }
+}
+
+/** At least once: a notice whose outcome is not known is sent again, with the same id. */
+export function settleNotice(state: DeskState, id: string, result: WebhookResult, nowMs: number): DeskState {
+  if (result.outcome === 'sent') return { ...state, notices: state.notices.filter((each) => each.id !== id) }
+  const pause = (attempts: number) => (result.outcome === 'refused' ? HOUR_MS : backoffMs(attempts))
+  const notices = state.notices.map((each) =>
+    each.id === id ? { ...each, attempts: each.attempts + 1, nextAttemptAtMs: nowMs + pause(each.attempts + 1) } : each,
+  )
+  return foldNotices({ ...state, notices })
+}
+
+function foldNotices(state: DeskState): DeskState {
+  if (state.notices.length <= MOST_NOTICES) return state
+  const [first] = state.notices
+  if (first === undefined) return state
+  const titles = state.notices.flatMap(({ title, text }) => (text.startsWith('• ') ? text.split('\n') : [`• ${title}`]))
+  const text = [...(titles.length > 100 ? [`• ${titles.length - 100} older ones`] : []), ...titles.slice(-100)].join('\n')
+  const id = `folded.${sha256Hex(state.notices.map((notice) => notice.id).join('\n')).slice(0, 16)}`
+  return { ...state, notices: [{ ...first, id, title: `[nightshift ${state.estate}] ${state.notices.length} messages in one`, text, severity: 'critical' }] }
+}

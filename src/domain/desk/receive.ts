@@ -1,0 +1,170 @@
+/** Takes a report: opens, changes and closes incidents of its scope. What is then mailed is decided by `review`. */
+import { sha256Hex } from '../canonical.js'
+import { mailRecoveries } from './mails.js'
+import { type DeskFinding, type DeskReport, keyOf } from './report.js'
+import { review } from './review.js'
+import { type DeskState, type Incident, MOST_RECENT_PASSES } from './state.js'
+import { type DeskStep, Turn } from './turn.js'
+
+/** A report from further ahead than this was made by a clock that was wrong; later ones are not older than it. */
+const FUTURE_TOLERANCE_MS = 120_000
+
+export type Reception = 'taken' | 'duplicate' | 'older' | 'unsure'
+
+/** What `receive` may be told beside the report. */
+export interface ReceiveOptions {
+  /** `changed` is everything that the scope finds, read whole because what we knew did not agree. */
+  readonly isWhole: boolean
+}
+
+/**
+ * One report, in. A duplicate or an older one changes nothing. When what we then know has another digest than the scope's own set, nothing changes either
+ * except that the scope is marked `unsure`: the whole set has to be read.
+ */
+export function receive(
+  state: DeskState,
+  report: DeskReport,
+  nowMs: number,
+  options: ReceiveOptions = { isWhole: false },
+): DeskStep & { readonly reception: Reception } {
+  const { scope, passId } = report
+  const takenAtMs = Date.parse(report.takenAt)
+  const last = state.scopes[scope]
+  const dropped = (reception: Reception) => ({
+    state: { ...state, totals: { ...state.totals, dropped: state.totals.dropped + 1 } },
+    decisions: [],
+    reception,
+  })
+  if (last?.recent.includes(passId)) return dropped('duplicate')
+  if (last !== undefined && takenAtMs < last.takenAtMs && last.takenAtMs <= nowMs + FUTURE_TOLERANCE_MS) return dropped('older')
+
+  const turn = new Turn(state, nowMs)
+  turn.patch({
+    contract: report.contract,
+    estate: report.estate,
+    underChange: report.underChange,
+    scopes: {
+      ...state.scopes,
+      [scope]: {
+        passId,
+        takenAtMs,
+        receivedAtMs: nowMs,
+        recent: [...(last?.recent ?? []), passId].slice(-MOST_RECENT_PASSES),
+        periodSeconds: report.periodSeconds,
+        rulesDigest: report.rulesDigest,
+      },
+    },
+    unsure: state.unsure.filter((each) => each !== scope),
+    totals: { ...state.totals, reports: state.totals.reports + 1 },
+    digestDueAtMs: digestDue(state.digestDueAtMs, Date.parse(report.digestDueAt), nowMs),
+    ...(report.seen === null ? {} : { seen: report.seen, soonStale: report.soonStale }),
+  })
+
+  for (const finding of report.changed) take(turn, report, finding)
+  const closing = closingOf(turn, report, options.isWhole)
+  const remaining = turn.all().filter((incident) => incident.scope === scope && !incident.isAbsent && !closing.has(incident.key))
+  if (!options.isWhole && setDigest(remaining) !== report.set.digest) {
+    return { state: { ...state, unsure: [...new Set([...state.unsure, scope])] }, decisions: [], reception: 'unsure' }
+  }
+
+  hold(turn, report)
+  mailRecoveries(turn, close(turn, closing))
+  const isAdoption = state.adoptedAtMs === null && scope === 'monitor'
+  if (isAdoption) turn.patch({ adoptedAtMs: nowMs })
+  review(turn, { isAdoption, passId, scope })
+  return { ...turn.end(), reception: 'taken' }
+}
+
+/** SHA-256 over what is wrong, not over how it is worded. */
+export function setDigest(
+  findings: readonly { readonly subject: string; readonly condition: string; readonly severity: string; readonly reason: string }[],
+): string {
+  const lines = findings.map((finding) => `${keyOf(finding)}\t${finding.severity}\t${finding.reason}`)
+  return sha256Hex(lines.sort().join('\n'))
+}
+
+function take(turn: Turn, report: DeskReport, finding: DeskFinding): void {
+  const key = keyOf(finding)
+  const known = turn.incidents[key]
+  if (known !== undefined) {
+    if (known.isAbsent) changed(turn, key)
+    turn.put(known, { ...finding, scope: report.scope, seenAtMs: turn.nowMs, isAbsent: false, brokenAtMs: known.brokenAtMs })
+    return
+  }
+  changed(turn, key)
+  const sinceMs = finding.since === null ? turn.nowMs : Math.min(turn.nowMs, Date.parse(finding.since))
+  turn.put({
+    ...finding,
+    id: sha256Hex(`${key}\n${turn.nowMs}`).slice(0, 8),
+    key,
+    scope: report.scope,
+    openedAtMs: turn.nowMs,
+    brokenAtMs: sinceMs,
+    seenAtMs: turn.nowMs,
+    isAdopted: turn.state.adoptedAtMs === null,
+    told: null,
+    ack: null,
+    held: null,
+    isAbsent: false,
+    flappingSinceMs: null,
+    decision: '',
+  })
+}
+
+interface Closing {
+  readonly why: 'recovered' | 'not_watched'
+  readonly message: string
+}
+
+/** What this report closes. Of a whole set: also what is in it no more without a word. */
+function closingOf(turn: Turn, report: DeskReport, isWhole: boolean): Map<string, Closing> {
+  const closing = new Map<string, Closing>()
+  for (const { key, why, message } of report.closed) if (turn.incidents[key]?.scope === report.scope) closing.set(key, { why, message })
+  if (!isWhole) return closing
+  const there = new Set([...report.changed.map(keyOf), ...report.held.map(({ key }) => key)])
+  for (const incident of turn.all()) {
+    if (incident.scope !== report.scope || there.has(incident.key) || closing.has(incident.key) || incident.isAbsent) continue
+    closing.set(incident.key, { why: 'recovered', message: 'it is not found any more' })
+  }
+  return closing
+}
+
+function hold(turn: Turn, report: DeskReport): void {
+  const held = new Map(report.held.map(({ key, by, why }) => [key, { by, why }]))
+  for (const incident of turn.all()) {
+    if (incident.scope !== report.scope) continue
+    const hold = held.get(incident.key) ?? null
+    if (hold === null && incident.held === null) continue
+    const next = turn.put(incident, { held: hold })
+    if (hold !== null) turn.decide(next, hold.by === null ? 'held' : 'inhibited', hold.by === null ? hold.why : `by ${hold.by}: ${hold.why}`)
+  }
+}
+
+/** @returns the incidents that are over, with how it is now */
+function close(turn: Turn, closing: ReadonlyMap<string, Closing>): (Closing & { incident: Incident })[] {
+  const over: (Closing & { incident: Incident })[] = []
+  for (const [key, how] of closing) {
+    const incident = turn.incidents[key]
+    if (incident === undefined) continue
+    if (!incident.isAbsent) changed(turn, key)
+    if (how.why === 'recovered' && incident.flappingSinceMs !== null) {
+      turn.put(incident, { isAbsent: true, message: how.message })
+      continue
+    }
+    turn.remove(incident)
+    over.push({ incident, ...how })
+  }
+  return over
+}
+
+/** Notes that a key came or went. */
+function changed(turn: Turn, key: string): void {
+  const most = (turn.state.contract?.flapping.enterChanges ?? 6) + 1
+  turn.changes = { ...turn.changes, [key]: [...(turn.changes[key] ?? []), turn.nowMs].slice(-most) }
+}
+
+/** A summary that is due and not sent yet is not put off by a later report. */
+function digestDue(known: number | null, reported: number, nowMs: number): number | null {
+  if (!Number.isFinite(reported)) return known
+  return known !== null && known <= nowMs ? known : reported
+}

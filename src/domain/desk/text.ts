@@ -1,0 +1,58 @@
+/** Words of mails: one line each, nothing in them can end a line, start a header or hide other text; readable on a phone. */
+import { ageInWords } from '../judge/words.js'
+import { inert } from '../render/inert.js'
+
+const WIDTH = 72
+
+/** One line without control characters, at most `most` characters: for headers and for anything that came from a host. */
+export function headerText(text: string, most: number): string {
+  const line = inert(text).replace(/ {2,}/g, ' ').trim()
+  return line.length <= most ? line : `${line.slice(0, most - 1).trimEnd()}…`
+}
+
+/** `2026-02-12 04:14 UTC` */
+export function atText(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
+
+export function lengthText(fromMs: number, toMs: number): string {
+  return ageInWords((toMs - fromMs) / 1000)
+}
+
+/** A labelled entry, wrapped at 72 columns with a hanging indent. Words longer than a line (paths, commands) stay whole, so that they can be copied. */
+export function entry(label: string, text: string): string {
+  const indent = 10
+  const lines: string[] = []
+  let line = label.padEnd(indent)
+  let isEmpty = true
+  for (const word of inert(text).split(' ')) {
+    if (word === '') continue
+    if (!isEmpty && line.length + 1 + word.length > WIDTH) {
+      lines.push(line)
+      line = ' '.repeat(indent)
+      isEmpty = true
+    }
+    line += isEmpty ? word : ` ${word}`
+    isEmpty = false
+  }
+  lines.push(line.trimEnd())
+  return lines.join('\n')
+}
+
+/** A paragraph, wrapped at 72 columns. */
+export function paragraph(text: string): string {
+  const lines: string[] = []
+  let line = ''
+  for (const word of inert(text).split(' ')) {
+    if (word === '') continue
+    if (line !== '' && line.length + 1 + word.length > WIDTH) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  lines.push(line)
+  return lines.join('\n')
+}
+
+/** A command on a line of its own, so that it can be copied. */
+export const commandLine = (command: string): string => `  ${inert(command)}`
