@@ -50,7 +50,7 @@ export function storageOfPath(own: ProxmoxView, path: string): StorageConfig | n
 }
 
 /** Where a storage has to be mounted, or null when it may lie on any file system. */
-function mountPointOf(config: StorageConfig): string | null {
+export function mountPointOf(config: StorageConfig): string | null {
   if (config.path === null) return null
   if (MOUNTED_TYPES.has(config.type)) return normaliseFolder(config.path)
   if (config.isMountpoint === null || config.isMountpoint === '0' || config.isMountpoint === 'no') return null
