@@ -165,6 +165,27 @@ export interface StatusDocument {
   storages: StorageStatus[]
   hosts: HostStatus[]
   findings: Finding[]
+  /** How the alert desk stands, as far as it said; absent before it ever did. */
+  desk?: DeskStatus
+}
+
+/** What the alert desk last wrote about itself. */
+export interface DeskStatus {
+  takenAt: Instant
+  /** The last pass that it took. */
+  passId: string | null
+  open: number
+  silences: number
+  outbox: {
+    depth: number
+    oldestAt: Instant | null
+    lastReply: string | null
+    lastSentAt: Instant | null
+    lastLatencyMs: number | null
+    secondChannelDepth: number
+    shutSince: Instant | null
+  }
+  canary: { state: string; sentAt: Instant | null; arrivedAt: Instant | null; detail: string } | null
 }
 
 /** Exit codes of `status` and `npm start -- --once`: the monitoring-plugin convention. */
