@@ -4,11 +4,21 @@ import { execa } from 'execa'
 import { packageRoot } from '../src/temporal/package-root.js'
 import { parseEnvLines } from './env-lines.js'
 
+/** One line of a ledger. */
+export interface Effect {
+  /** The command that made it. */
+  readonly by: string
+  readonly effect: string
+  readonly subject: string
+}
+
 export interface BenchLab {
   readonly name: string
   /** Its configuration folder. */
   readonly config: string
   latency(ms: number): Promise<void>
+  /** What changed a host, oldest first: the ledger of the emulated Proxmox (lab/pve/README.md). Other hosts have none. */
+  ledger(host: string): Promise<Effect[]>
   down(): Promise<void>
 }
 
@@ -25,7 +35,11 @@ export async function benchLab(hosts: readonly string[], say: (line: string) => 
     const { stdout } = await lab('env')
     const config = parseEnvLines(stdout).NIGHTSHIFT_CONFIG
     if (config === undefined) throw new Error('`lab env` names no NIGHTSHIFT_CONFIG')
-    return { name, config, latency: async (ms) => void (await lab('latency', String(ms))), down }
+    const ledger = async (host: string) => {
+      const { stdout: lines } = await lab('exec', host, '--', 'sh', '-c', 'f=/var/lib/nightshift-lab/ledger.jsonl; [ ! -e "$f" ] || cat "$f"')
+      return lines.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Effect]))
+    }
+    return { name, config, latency: async (ms) => void (await lab('latency', String(ms))), ledger, down }
   } catch (error) {
     await down().catch(() => {})
     throw error

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type ActivityInterceptorsFactory, NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
 import { createArtifactSiteActivities, createArtifactStateActivities } from './activities/artifact-proof.js'
+import { type ChangeSiteDeps, createChangeSiteActivities, createChangeStateActivities } from './activities/change.js'
 import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
 import { redactionInterceptor } from './activities/redaction.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
@@ -15,7 +16,7 @@ import type { RunbookSet } from './domain/estate.js'
 import { queueNames, taskQueueOf } from './domain/ids.js'
 import { makeRedact } from './domain/redact.js'
 import type { StatusDocument } from './domain/status.js'
-import { knownSecrets, loadRunbooks } from './runbooks/index.js'
+import { knownSecrets, loadRunbooks, resolveSecret } from './runbooks/index.js'
 import { SshPool } from './ssh/index.js'
 import type { StateFolder } from './state/index.js'
 import { workflowBundlePath } from './temporal/bundle-workflows.js'
@@ -50,6 +51,10 @@ export interface HomeWorkerOptions {
   readonly onStatus?: (status: StatusDocument) => void
   /** Further interceptors around every activity, outside of the redaction. */
   readonly activityInterceptors?: readonly ActivityInterceptorsFactory[]
+  /** The file of the workflow code; the build's unless told. */
+  readonly workflowBundlePath?: string
+  /** How soon work that a dead worker held is handed on; the SDK's times unless told. */
+  readonly handOver?: Pick<WorkerOptions, 'stickyQueueScheduleToStartTimeout' | 'maxHeartbeatThrottleInterval'>
 }
 
 /** Starts the estate's home worker: workflows, the reading of sites without a worker of their own, and everything that touches the state folder. */
@@ -60,12 +65,12 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const site = { ...createSiteActivities(reading, local), ...createArtifactSiteActivities(reading) }
   const stateActivities = { ...createStateActivities({ ...reading, ...local }), ...createArtifactStateActivities({ ...reading, ...local }) }
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
-  const shared = sharedOptions(connection, namespace, reading, options.activityInterceptors)
+  const shared = { ...sharedOptions(connection, namespace, reading, options.activityInterceptors), ...options.handOver }
   const workers = await Promise.all([
     Worker.create({
       ...shared,
       taskQueue: queues.common,
-      workflowBundle: { codePath: workflowBundlePath() },
+      workflowBundle: { codePath: options.workflowBundlePath ?? workflowBundlePath() },
       maxCachedWorkflows: 100,
       activities: site,
     }),
@@ -87,6 +92,11 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
     activities: { ...createSiteActivities(reading), ...createArtifactSiteActivities(reading) },
   })
   return running([worker], reading)
+}
+
+/** A step may write a secret to a host: the worker at the host's site resolves it. */
+function changing(reading: ReadingDeps, configDir: string): ChangeSiteDeps {
+  return { ssh: reading.ssh, secret: (reference) => resolveSecret(reference, configDir) }
 }
 
 function readingDeps(runbooks: RunbookSet): ReadingDeps & { readonly pool: SshPool } {

@@ -15,10 +15,15 @@ export function workflowBundlePath(): string {
 
 /**
  * Bundles everything that `workflows/index` exports.
+ * @param workflowInterceptorModules files that export `interceptors`, put around every workflow
  * @throws Error when workflow code imports what the sandbox does not have
  */
-export async function bundleWorkflows(workflowsPath: string, targetPath: string): Promise<{ readonly bytes: number }> {
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') })
+export async function bundleWorkflows(
+  workflowsPath: string,
+  targetPath: string,
+  workflowInterceptorModules: string[] = [],
+): Promise<{ readonly bytes: number }> {
+  const { code } = await bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger: new DefaultLogger('WARN') })
   replaceFile(targetPath, code)
   return { bytes: Buffer.byteLength(code) }
 }

@@ -1,0 +1,7 @@
+/** The runbooks whose faults can be tried, by the name of their workflow. */
+import type { FaultScenario } from '../fault-scenario.js'
+import { backupMonitorFaults } from './backup-monitor.js'
+
+export const FAULT_SCENARIOS: Readonly<Record<string, FaultScenario>> = {
+  backupMonitor: backupMonitorFaults,
+}
