@@ -81,6 +81,9 @@ function sshConfig(lab: Lab): string {
       `  IdentityFile ${clientKeyPath(lab.name)}`,
       '  IdentitiesOnly yes',
       `  UserKnownHostsFile ${join(lab.paths.config, 'known_hosts')}`,
+      // On one machine nobody is far away: who is silent for so long is gone, and the tests of vanished hosts need not wait longer.
+      '  ConnectTimeout 4',
+      '  ServerAliveInterval 1',
     )
   }
   return `${lines.join('\n')}\n`

@@ -12,6 +12,7 @@ export const SUPPORTED_KEYWORDS = [
   'stricthostkeychecking',
   'hostkeyalias',
   'connecttimeout',
+  'serveraliveinterval',
   'addressfamily',
 ] as const
 export type SupportedKeyword = (typeof SUPPORTED_KEYWORDS)[number]
@@ -45,7 +46,6 @@ const HARMLESS_KEYWORDS = [
   'rekeylimit',
   'requiredrsasize',
   'serveralivecountmax',
-  'serveraliveinterval',
   'streamlocalbindmask',
   'streamlocalbindunlink',
   'syslogfacility',

@@ -46,6 +46,8 @@ export interface ResolvedHost {
   /** The name under which the host key is stored, when it is not the address (`HostKeyAlias`). */
   hostKeyAlias?: string
   connectTimeoutMs?: number
+  /** `ServerAliveInterval`; undefined when it is not given, or 0 (ssh_config(5): no signs of life are asked for), which would let a dead line pass for a slow program. */
+  keepaliveIntervalMs?: number
   /** 4 or 6 when `AddressFamily` says so; 0 is either. */
   family: 0 | 4 | 6
 }
@@ -220,6 +222,7 @@ function buildHost(file: SshConfigFile, alias: string, first: Map<SupportedKeywo
       `remove the line, and record the key once with \`nightshift trust ${alias}\``,
     )
   const connectTimeoutSeconds = wholeNumber('connecttimeout', 3600)
+  const aliveSeconds = text('serveraliveinterval') === '0' ? undefined : wholeNumber('serveraliveinterval', 3600)
   return {
     alias,
     hostName,
@@ -229,6 +232,7 @@ function buildHost(file: SshConfigFile, alias: string, first: Map<SupportedKeywo
     knownHostsFiles,
     hostKeyAlias: text('hostkeyalias'),
     connectTimeoutMs: connectTimeoutSeconds === undefined ? undefined : connectTimeoutSeconds * 1000,
+    keepaliveIntervalMs: aliveSeconds === undefined ? undefined : aliveSeconds * 1000,
     family: family as 0 | 4 | 6,
   }
 }

@@ -14,7 +14,7 @@ export interface SshPoolOptions {
   idleCloseMs?: number
   /** Bound of each step of connecting (name, TCP, handshake, login); default 10 s. `ConnectTimeout` of a host counts instead. */
   connectTimeoutMs?: number
-  /** How often a sign of life is asked for; after three without answer the connection counts as lost. Default 15 s. */
+  /** How often a sign of life is asked for; after three without answer the connection counts as lost. Default 15 s. `ServerAliveInterval` of a host counts instead. */
   keepaliveIntervalMs?: number
   /** Takes secrets out of a piece of remote stderr before it goes into an error, for every run. */
   redact?: (text: string) => string

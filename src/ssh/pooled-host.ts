@@ -226,7 +226,7 @@ export class PooledHost {
       knownHosts,
       knownHostsPaths,
       phaseTimeoutMs: resolved.connectTimeoutMs ?? this.#limits.connectTimeoutMs,
-      keepaliveIntervalMs: this.#limits.keepaliveIntervalMs,
+      keepaliveIntervalMs: resolved.keepaliveIntervalMs ?? this.#limits.keepaliveIntervalMs,
       signal: this.#stop.signal,
     })
   }

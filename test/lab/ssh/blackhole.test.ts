@@ -1,8 +1,8 @@
 /** A network that swallows packets: sshd in a network namespace of its own, whose answers are thrown away. Nobody may wait for ever. */
 import { execFileSync } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { SshPool } from '../../../src/ssh/index.js'
-import { failureOf, poolFor, script, until } from '../../support/ssh-pool.js'
+import { SshPool } from '../../../src/ssh/index.js'
+import { blockFor, failureOf, poolFor, script, until } from '../../support/ssh-pool.js'
 import { startSshd, type TestSshd } from '../../support/sshd.js'
 
 const ip = (...args: string[]): string => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] }).toString()
@@ -71,6 +71,18 @@ describe('a host that is blackholed', () => {
     expect(error.reason).toBe('connection_lost')
     expect(error.message).toContain('the host stopped answering')
     expect(performance.now() - began).toBeLessThan(5000)
+    sshd.exec(['pkill', '-f', 'sleep 30'])
+  })
+
+  it('is noticed as soon as the ServerAliveInterval of its block in ssh_config allows', async () => {
+    const configPath = sshd.sshConfig({ root: [...blockFor(sshd, 'root'), 'ServerAliveInterval 1'] }, 'ssh_config-alive')
+    pool = new SshPool({ configPath, knownHostsPaths: [sshd.knownHosts()] })
+    const run = failureOf(pool.run('root', script('sleep 30', { deadlineMs: 60_000 })))
+    await until('the program runs', () => sshd.exec(['pgrep', '-f', 'sleep 30'], { ok: false }) !== '')
+    const began = performance.now()
+    swallow()
+    expect((await run).reason).toBe('connection_lost')
+    expect(performance.now() - began).toBeLessThan(8000)
     sshd.exec(['pkill', '-f', 'sleep 30'])
   })
 

@@ -74,8 +74,13 @@ describe('an ssh_config', () => {
       knownHostsFiles: ['/etc/x/known_nas', '/etc/known_two'],
       hostKeyAlias: 'the-nas',
       connectTimeoutMs: 4000,
+      keepaliveIntervalMs: 30_000,
       family: 4,
     })
+  })
+
+  it('does not let ServerAliveInterval 0 switch off the signs of life', () => {
+    expect(resolve('Host nas\n  ServerAliveInterval 0\n', 'nas').keepaliveIntervalMs).toBeUndefined()
   })
 
   it('takes the name of a host that no block names as its address, and this user', () => {
