@@ -62,8 +62,16 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const { connection, namespace, runbooks, state } = options
   const reading = readingDeps(runbooks)
   const local = { runbooks: new RunbookKeeper(options.configDir), state, onStatus: options.onStatus ?? (() => {}), version: packageVersion() }
-  const site = { ...createSiteActivities(reading, local), ...createArtifactSiteActivities(reading) }
-  const stateActivities = { ...createStateActivities({ ...reading, ...local }), ...createArtifactStateActivities({ ...reading, ...local }) }
+  const site = {
+    ...createSiteActivities(reading, local),
+    ...createArtifactSiteActivities(reading),
+    ...createChangeSiteActivities(changing(reading, options.configDir)),
+  }
+  const stateActivities = {
+    ...createStateActivities({ ...reading, ...local }),
+    ...createArtifactStateActivities({ ...reading, ...local }),
+    ...createChangeStateActivities({ ...local, configDir: options.configDir }),
+  }
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
   const shared = { ...sharedOptions(connection, namespace, reading, options.activityInterceptors), ...options.handOver }
   const workers = await Promise.all([
@@ -89,7 +97,11 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
   const worker = await Worker.create({
     ...sharedOptions(options.connection, options.namespace, reading),
     taskQueue: site.taskQueue,
-    activities: { ...createSiteActivities(reading), ...createArtifactSiteActivities(reading) },
+    activities: {
+      ...createSiteActivities(reading),
+      ...createArtifactSiteActivities(reading),
+      ...createChangeSiteActivities(changing(reading, options.configDir)),
+    },
   })
   return running([worker], reading)
 }

@@ -13,7 +13,9 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { StatusDocument } from '../domain/status.js'
+import { Applies } from './applies.js'
 import { inTransaction, openDatabase, type StateDatabase } from './database.js'
+import { DeskRecord } from './desk-record.js'
 import { removeLeftovers, writeDurably } from './durable-file.js'
 import { OpenEnrollments } from './enrollments.js'
 import { errorCode, StateUnusable, StateWriteFailed } from './errors.js'
@@ -77,6 +79,7 @@ export async function openState(options: OpenStateOptions): Promise<StateFolder>
     prepareFolder(options.dir, options.estateId)
     removeLeftovers(join(options.dir, STATE_NAMES.estate))
     removeLeftovers(join(options.dir, STATE_NAMES.status))
+    removeLeftovers(join(options.dir, STATE_NAMES.desk))
     markFolder(options.dir, options.estateId, now())
     const notices: string[] = []
     const database = openDatabase(options.dir, now(), notices)
@@ -94,8 +97,12 @@ export class StateFolder {
 
   /** How well artifacts are proven. */
   readonly proofs: Proofs
+  /** What is being changed on which host. */
+  readonly applies: Applies
   /** The guests whose first scheduled artifact a run waits for. */
   readonly enrollments: OpenEnrollments
+  /** What is kept for the alert desk. */
+  readonly desk: DeskRecord
 
   constructor(
     readonly dir: string,
@@ -112,7 +119,9 @@ export class StateFolder {
       read: (sql, values) => this.database.prepare(sql).all(...values),
     }
     this.proofs = new Proofs(table)
+    this.applies = new Applies(table)
     this.enrollments = new OpenEnrollments(table)
+    this.desk = new DeskRecord(dir, table)
   }
 
   /** The judge's memory as the last pass left it; undefined before the first one. */

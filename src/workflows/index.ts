@@ -1,3 +1,4 @@
 /** Every function exported here is a workflow type; nothing else may be. */
+export { applyChange } from './apply-change.js'
 export { backupMonitor } from './backup-monitor.js'
 export { verifyArtifact } from './verify-artifact.js'

@@ -4,6 +4,8 @@ import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow'
 import type { z } from 'zod'
 
 const RUNBOOK = defineSearchAttributeKey('NightshiftRunbook', SearchAttributeType.KEYWORD)
+const HOST = defineSearchAttributeKey('NightshiftHost', SearchAttributeType.KEYWORD)
+const TARGET = defineSearchAttributeKey('NightshiftTarget', SearchAttributeType.KEYWORD)
 const PHASE = defineSearchAttributeKey('NightshiftPhase', SearchAttributeType.KEYWORD)
 
 /**
@@ -18,10 +20,12 @@ export function parseInput<T>(runbook: string, schema: z.ZodType<T>, input: unkn
 }
 
 /** Search attributes that every run carries from its first task on. */
-export function runbookAttributes(runbook: string): SearchAttributePair[] {
+export function runbookAttributes(runbook: string, about: { readonly host?: string; readonly target?: string } = {}): SearchAttributePair[] {
   return [
     { key: RUNBOOK, value: runbook },
     { key: PHASE, value: 'open' },
+    ...(about.host === undefined ? [] : [{ key: HOST, value: about.host }]),
+    ...(about.target === undefined ? [] : [{ key: TARGET, value: about.target }]),
   ]
 }
 

@@ -66,3 +66,36 @@ export function approvalMessage(about: {
 export function isPreApproved(plan: ChangePlan, policy: ApprovalPolicy): boolean {
   return policy.preApproveHarmless && !isDestructive(plan)
 }
+
+/**
+ * Why an answer does not count, or undefined when it does.
+ */
+export function refusalOf(state: ApprovalState, decision: 'approve' | 'reject', answer: ApprovalAnswer): string | undefined {
+  const { policy } = state
+  if (state.expired) return `the time for an answer (${policy.timeoutHours} h) is over: no answer is a no; start the run again`
+  if (!state.isWaiting) return 'nothing is waiting for an answer now; `nightshift plan` shows where the run stands'
+  if (!/^[0-9a-f]{64}$/.test(answer.digest)) return `the digest must be the 64 hex digits of the plan's SHA-256, not "${answer.digest.slice(0, 80)}"`
+  if (!state.plans.some((plan) => plan.digest === answer.digest)) {
+    return `digest ${answer.digest.slice(0, 12)}… is not of the plan that waits (${state.plans.map((plan) => `${plan.digest.slice(0, 12)}…`).join(' or ')}): look at the plan again`
+  }
+  if (!policy.approvers.includes(answer.approver)) return `${answer.approver || 'nobody'} is no approver; approvers: ${policy.approvers.join(', ')}`
+  if (answer.reason.trim() === '') return 'an answer needs a reason'
+  const earlier = state.answers.find((each) => each.approver === answer.approver && each.digest === answer.digest)
+  if (earlier !== undefined) return `${answer.approver} has answered already (${earlier.decision} at ${earlier.at})`
+  if (decision === 'approve' && !policy.mayApproveOwn && state.requestedBy === answer.approver) {
+    return `${answer.approver} asked for this run, and the policy lets nobody approve their own (may_approve_own)`
+  }
+  if (policy.signature === 'required' && answer.signature === undefined) return 'the policy wants a signed answer: nightshift approve … --sign KEY'
+  return undefined
+}
+
+/** What the answers so far come to. One no is a no. */
+export function decisionOf(state: Pick<ApprovalState, 'plans' | 'policy' | 'answers'>): { readonly approved: ChangePlan } | 'rejected' | 'open' {
+  const counted = state.answers.filter((answer) => state.plans.some((plan) => plan.digest === answer.digest))
+  if (counted.some((answer) => answer.decision === 'reject')) return 'rejected'
+  const approved = state.plans.find((plan) => {
+    const approvers = new Set(counted.filter((answer) => answer.digest === plan.digest).map((answer) => answer.approver))
+    return approvers.size >= state.policy.needed
+  })
+  return approved === undefined ? 'open' : { approved }
+}

@@ -39,8 +39,8 @@ export type Check =
       /** The storage's mount point, when it must be one: an archive "gone" from an unmounted folder is not gone. */
       readonly mountedAt?: string
     }
-  /** The guests that `vzdump.yaml` gives a job, and the like: facts about runbook files, read by the worker that owns them. */
-  | { readonly kind: 'runbook'; readonly file: RunbookFile; readonly path: readonly (string | number)[]; readonly value: Json; readonly set?: boolean }
+  /** What stands at a path of a runbook file (null: nothing); with `set`, a list without order. Read by the worker that owns the files. */
+  | { readonly kind: 'runbook'; readonly file: RunbookFile; readonly path: readonly PathPart[]; readonly value: Json; readonly set?: boolean }
 
 export type RunbookFile = 'vzdump' | 'inventory' | 'calendar' | 'estate'
 
