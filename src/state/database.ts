@@ -41,6 +41,25 @@ const MIGRATIONS: readonly string[] = [
      proven_at   TEXT NOT NULL,
      PRIMARY KEY (site, volid, size_bytes, modified_at)
    ) STRICT;`,
+  `CREATE TABLE desk_told (
+     scope TEXT PRIMARY KEY,                 -- what the alert desk was told last, by scope
+     json  TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE desk_decisions (
+     at_ms        INTEGER NOT NULL,
+     key          TEXT NOT NULL,             -- subject and condition
+     incident     TEXT NOT NULL,
+     decision     TEXT NOT NULL,
+     why          TEXT NOT NULL,
+     severity     TEXT NOT NULL,
+     reason       TEXT NOT NULL,
+     message      TEXT NOT NULL,
+     message_id   TEXT,
+     pass_id      TEXT,
+     rules_digest TEXT,
+     UNIQUE (at_ms, incident, decision, why)
+   ) STRICT;
+   CREATE INDEX desk_decisions_in_order ON desk_decisions (at_ms);`,
 ]
 
 /**

@@ -10,6 +10,7 @@ export const STATE_NAMES = {
   holder: 'lock.json',
   database: 'state.db',
   status: 'status.json',
+  desk: 'desk.json',
   receipts: 'receipts',
   pendingReceipts: 'receipts-pending',
 } as const

@@ -13,7 +13,6 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { StatusDocument } from '../domain/status.js'
-import { Applies } from './applies.js'
 import { inTransaction, openDatabase, type StateDatabase } from './database.js'
 import { DeskRecord } from './desk-record.js'
 import { removeLeftovers, writeDurably } from './durable-file.js'
@@ -97,8 +96,6 @@ export class StateFolder {
 
   /** How well artifacts are proven. */
   readonly proofs: Proofs
-  /** What is being changed on which host. */
-  readonly applies: Applies
   /** The guests whose first scheduled artifact a run waits for. */
   readonly enrollments: OpenEnrollments
   /** What is kept for the alert desk. */
@@ -119,7 +116,6 @@ export class StateFolder {
       read: (sql, values) => this.database.prepare(sql).all(...values),
     }
     this.proofs = new Proofs(table)
-    this.applies = new Applies(table)
     this.enrollments = new OpenEnrollments(table)
     this.desk = new DeskRecord(dir, table)
   }

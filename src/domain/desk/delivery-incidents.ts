@@ -41,8 +41,20 @@ function troublesOf(state: DeskState, nowMs: number): Trouble[] {
     message: `the mail server refuses ${address}: ${reply}`,
     sinceMs,
   }))
+  const { canary } = state
+  const lost =
+    canary !== null && (canary.state === 'lost' || canary.state === 'cannot_tell')
+      ? [
+          {
+            id: 'canary',
+            reason: canary.state === 'lost' ? 'canary_lost' : 'canary_unseen',
+            message: `the canary: ${canary.detail}`,
+            sinceMs: canary.askedAtMs,
+          },
+        ]
+      : []
   const mail = wayTrouble(state, nowMs)
-  return mail === null ? refused : [mail, ...refused]
+  return [...(mail === null ? [] : [mail]), ...lost, ...refused]
 }
 
 function wayTrouble(state: DeskState, nowMs: number): Trouble | null {
