@@ -20,6 +20,9 @@ const SHORTEST_KNOWN_SECRET = 6
 /** `key` and `pass` alone are ordinary words here (host key, monitor pass) and are left alone. */
 const KEY_WORDS = 'pass(?:word|wd|phrase|code)|pwd|secret|token|(?:api|access|auth|private|encryption|signing|master|client|secret)[_-]?key|credentials?|cookie'
 
+/** `env:NAME` and `file:PATH` say where a secret is, and not what it is: a plan has to arrive with its references whole. */
+const NO_REFERENCE = `(?!["']?(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\\s,;&"')\\]}]+)(?:["'\\s,;&)\\]}]|$))`
+
 const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g, MASK],
   [/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s/@]+@/gi, `$1:${MASK}@`],
@@ -27,7 +30,10 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${MASK}`],
   [/\b(PVEAPIToken|PBSAPIToken)\s*[=:]\s*\S+/g, `$1=${MASK}`],
   // key=value, key: value, "key":"value", --key value; the key may be part of a longer name (DB_PASSWORD, x-api-key)
-  [new RegExp(`((?:^|[^A-Za-z0-9])[A-Za-z0-9_.-]*(?:${KEY_WORDS})["']?\\s*(?:=|:(?!/)|=>)\\s*)("[^"\\n]*"|'[^'\\n]*'|[^\\s,;&"')\\]}]+)`, 'gi'), `$1${MASK}`],
+  [
+    new RegExp(`((?:^|[^A-Za-z0-9])[A-Za-z0-9_.-]*(?:${KEY_WORDS})["']?\\s*(?:=|:(?!/)|=>)\\s*)${NO_REFERENCE}("[^"\\n]*"|'[^'\\n]*'|[^\\s,;&"')\\]}]+)`, 'gi'),
+    `$1${MASK}`,
+  ],
   [new RegExp(`(--?(?:${KEY_WORDS})\\s+)(?!-)(\\S+)`, 'gi'), `$1${MASK}`],
   [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, MASK],
   [/\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/g, MASK],

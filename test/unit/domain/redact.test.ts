@@ -12,6 +12,7 @@ describe('what looks like a credential never gets through', () => {
     ['curl --token tok-99887766 https://x', 'tok-99887766'],
     ['Authorization: Bearer abc.def-ghi', 'abc.def-ghi'],
     ['postgres://app:pa55w0rd@db:5432/x', 'pa55w0rd'],
+    ['password: env:hunter2-and-more', 'hunter2'],
     ['PVEAPIToken=root@pam!mon=aaaa-bbbb', 'aaaa-bbbb'],
     ['-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----', 'b3BlbnNza'],
     ['-----BEGIN RSA PRIVATE KEY-----\nMIIEcut-off-in-the-middle', 'MIIEcut'],
@@ -33,6 +34,9 @@ describe('what looks like a credential never gets through', () => {
 describe('what is no credential stays readable', () => {
   it.each([
     'host key SHA256:abcDEF0123 is not the one in known_hosts',
+    'relay.example:465 nightshift:{{secret:env:MAIL_PASSWORD}}',
+    'password: file:/etc/nightshift/mail.secret',
+    '{"password":"env:MAIL_PASSWORD"}',
     'monitor pass 7 of 9: ok',
     'vzdump-qemu-204-2026_02_12-02_00_04.vma.zst is 26 h 0 min 1 s old',
     'UPID:pve:0000C36E:0015B001:6AFFD55C:vzdump::root@pam:',
