@@ -3,7 +3,7 @@
  * Proxmox' own files are below the folder (`etc/pve/jobs.cfg`); archives lie at paths that every program sees (`storagePath`), so `stat` and `zstd -t` work on them.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
@@ -75,6 +75,7 @@ export class PveRoot {
     await host.put('/etc/pve/storage.cfg', ['dir: disks\n\tpath /srv/disks\n\tcontent images,rootdir\n', ...sections].map((text) => `${text}\n`).join(''))
     for (const [id] of storages) await mkdir(host.storagePath(id), { recursive: true })
     for (const guest of description.guests) await host.addGuest(guest)
+    await host.put('/etc/pve/user.cfg', `user:root@pam:1:0:::root@${host.node}.example:::\n`)
     await host.put('/etc/pve/jobs.cfg', (description.jobs ?? []).map(jobSection).join(''))
     return host
   }
@@ -169,6 +170,13 @@ export class PveRoot {
     const ran = await this.run(['nightshift-lab-pve', 'play', seconds(from), seconds(to)], from)
     if (ran.exitCode !== 0 || ran.stderr !== '') throw new Error(`playing ${from.toISOString()} to ${to.toISOString()} failed: ${ran.stderr}`)
     return [...ran.stdout.matchAll(/^(\d+) started (\S+)$/gm)].map(([, at, job]) => ({ at: new Date(Number(at) * 1000), job: job ?? '' }))
+  }
+
+  /** Mails that were handed to the host's sendmail, oldest first. */
+  async mails(): Promise<string[]> {
+    const spool = path.join(this.dir, 'var/spool/nightshift-lab-mail')
+    if (!existsSync(spool)) return []
+    return await Promise.all((await readdir(spool)).sort().map((name) => readFile(path.join(spool, name), 'utf8')))
   }
 
   /** What changed on this host, oldest first. */

@@ -21,6 +21,7 @@ my %FORMAT = (
       or die "value does not look like a valid email address or user name\n";
   },
   'email' => sub ($v) { $v =~ /^[\w\+\-\~]+(?:\.[\w\+\-\~]+)*@[a-zA-Z0-9\-]+(?:\.[a-zA-Z0-9\-]+)*$/ or die "value does not look like a valid email address\n" },
+  'pve-userid' => sub ($v) { $v =~ m{^[^\s:/]+\@[A-Za-z][A-Za-z0-9._-]+$} && length $v <= 64 or die "value '$v' does not look like a valid user name\n" },
   'pve-day-of-week' => sub ($v) { $v =~ /^(?:mon|tue|wed|thu|fri|sat|sun)$/ or die "invalid day '$v'\n" },
   'pve-calendar-event' => sub ($v) {
     require LabPVE::CalendarEvent;

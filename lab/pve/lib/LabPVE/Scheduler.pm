@@ -84,7 +84,7 @@ sub start_job ($id, $job, $config) {
   my %param = map { ($_ => $job->{$_}) } grep { $LabPVE::VZDumpOptions::SCHEMA{$_} } keys %$job;
   $param{quiet} = 1;
   require LabPVE::Api::VZDump;
-  my $upid = eval { LabPVE::Api::VZDump::start(\%param, { background => 1 }) };
+  my $upid = eval { LabPVE::Api::VZDump::start(\%param, { background => 1, job_id => $id }) };
   my $err = $@;
   if (!defined $upid) {
     print STDERR $err;

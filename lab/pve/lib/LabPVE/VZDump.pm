@@ -25,7 +25,7 @@ sub say_line ($level, $text, $fh = undef) {
 }
 
 # Options of the run: job or command line over node defaults, then the storage's. Dies with every problem at once.
-sub new ($class, $cmdline, $param, $skiplist) {
+sub new ($class, $cmdline, $param, $skiplist, $job_id = undef) {
   my %o = %$param;
   my $defaults = LabPVE::VZDumpOptions::node_defaults();
   for my $k (keys %$defaults) {
@@ -54,9 +54,9 @@ sub new ($class, $cmdline, $param, $skiplist) {
   $o{remove} = 0 if $o{'prune-backups'}{'keep-all'};
   push @errors, "tmpdir '$o{tmpdir}' does not exist" if defined $o{tmpdir} && !-d LabPVE::Env::path($o{tmpdir});
   chomp @errors;
-  my $self = bless { opts => \%o, cmdline => $cmdline, skiplist => $skiplist }, $class;
+  my $self = bless { opts => \%o, cmdline => $cmdline, skiplist => $skiplist, job_id => $job_id, guests => [], started => LabPVE::Env::now() }, $class;
   if (@errors) {
-    say_line(@$_) for LabPVE::Notify::lines(\%o, 1);
+    $self->notify(join "\n", @errors);
     die join("\n", @errors) . "\n";
   }
   return $self;
@@ -69,7 +69,7 @@ sub lock_run ($self, $upid) {
   open my $fh, '>>', LabPVE::Env::path($LOCK_FILE) or die "can't open lock on file '$LOCK_FILE' - $!\n";
   my $give_up = sub ($text) {
     say_line('err', $text);
-    say_line(@$_) for LabPVE::Notify::lines($self->{opts}, 1);
+    $self->notify($text);
     die "LAB-EXIT-WITHOUT-WORD\n";
   };
   my $r = LabPVE::Env::recording() // {};
@@ -110,10 +110,17 @@ sub run ($self, $vmids) {
   my $err = $@;
   if (!$ok) { say_line('err', "Backup job failed - $err") }
   else { say_line('info', $failed ? 'Backup job finished with errors' : 'Backup job finished successfully') }
-  say_line(@$_) for LabPVE::Notify::lines($opts, $failed || !$ok);
+  $self->notify($ok ? undef : $err);
   die $err if !$ok;
   die "job errors\n" if $failed;
   LabPVE::Env::remove_file($PID_FILE);
+  return;
+}
+
+# Tells whoever is to be told: $error is what ended the run before or between its guests.
+sub notify ($self, $error) {
+  my $failed = defined $error || grep { !$_->{ok} } @{ $self->{guests} };
+  say_line(@$_) for LabPVE::Notify::send_run({ %$self, failed => $failed, error => $error });
   return;
 }
 
@@ -163,6 +170,7 @@ sub backup_guest ($self, $vmid, $guest) {
     say_line('info', 'Failed at ' . LabPVE::Env::local_text(LabPVE::Env::now()));
   }
   close $fh if $fh;
+  push @{ $self->{guests} }, { vmid => $vmid, name => $task->{name}, ok => $ok, error => $err, seconds => LabPVE::Env::now() - $start, tmplog => $task->{tmplog}, target => $task->{target}, bytes => $ok ? -s LabPVE::Env::path($task->{target}) : 0 };
   LabPVE::Env::write_file($task->{logfile}, LabPVE::Env::read_file($task->{tmplog}) // '') if defined $task->{tmplog} && defined $task->{logfile} && -d LabPVE::Env::path($o->{dumpdir});
   die $err if !$ok && $err =~ /^(?:interrupted by signal|received interrupt)$/;
   return $ok;

@@ -6,7 +6,7 @@ use LabPVE::Error;
 use LabPVE::Formats;
 use LabPVE::VZDumpOptions;
 
-# Checks the options and runs the task; 'OK' without a task when nothing here is meant. $how: background (scheduler).
+# Checks the options and runs the task; 'OK' without a task when nothing here is meant. $how: background, job_id (scheduler).
 sub start ($param, $how = {}) {
   my $node = LabPVE::Env::node();
   LabPVE::VZDumpOptions::check($param, 1);
@@ -24,7 +24,7 @@ sub start ($param, $how = {}) {
   require LabPVE::Tasks;
   require LabPVE::VZDump;
   return LabPVE::Tasks::run('vzdump', @local == 1 ? $local[0] : '', sub ($upid) {
-    my $run = LabPVE::VZDump->new($cmdline, \%opts, \@elsewhere);
+    my $run = LabPVE::VZDump->new($cmdline, \%opts, \@elsewhere, $how->{job_id});
     my $lock = $run->lock_run($upid);
     $run->run(\@local);
     close $lock;
