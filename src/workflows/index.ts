@@ -1,4 +1,5 @@
 /** Every function exported here is a workflow type; nothing else may be. */
 export { applyChange } from './apply-change.js'
+export { alertDesk } from './alert-desk.js'
 export { backupMonitor } from './backup-monitor.js'
 export { verifyArtifact } from './verify-artifact.js'

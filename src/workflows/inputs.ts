@@ -1,5 +1,6 @@
 /** What an operator may type as input of each workflow. Unknown keys are refused: a typo must not be silently ignored. */
 import { z } from 'zod'
+import { ESTATE_ID } from '../domain/ids.js'
 
 export const backupMonitorInput = z.strictObject({
   note: z.string().max(200).optional(),
@@ -14,4 +15,11 @@ export const verifyArtifactInput = z.strictObject({
   host,
   volid: z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]*:[^\s]{1,240}$/, 'STORAGE:backup/NAME, as pvesm list prints it'),
   requestedBy,
+})
+
+/** Started by the first pass of the monitor; a person has no reason to. */
+export const alertDeskInput = z.strictObject({
+  estate: z.string().regex(ESTATE_ID, 'the id of estate.yaml'),
+  state: z.unknown().optional(),
+  continueAfterEvents: z.int().min(50).max(10_000).optional(),
 })

@@ -59,12 +59,13 @@ function troublesOf(state: DeskState, nowMs: number): Trouble[] {
 
 function wayTrouble(state: DeskState, nowMs: number): Trouble | null {
   const { shut } = state
-  if (shut !== null && (shut.isRefusal || nowMs - shut.sinceMs >= LATE_AFTER_MS)) {
-    return { id: 'mail', reason: shut.isRefusal ? 'mail_refused' : 'mail_unreachable', message: `mail does not go out: ${shut.reply}`, sinceMs: shut.sinceMs }
-  }
   const oldest = state.outbox.find((each) => !each.isRefused)
   const isMoving = state.lastSent !== null && nowMs - state.lastSent.atMs < LATE_AFTER_MS
-  if (oldest === undefined || isMoving || nowMs - oldest.queuedAtMs < LATE_AFTER_MS) return null
+  const isLate = oldest !== undefined && !isMoving && nowMs - oldest.queuedAtMs >= LATE_AFTER_MS
+  if (shut !== null && (shut.isRefusal || isLate || nowMs - shut.sinceMs >= LATE_AFTER_MS)) {
+    return { id: 'mail', reason: shut.isRefusal ? 'mail_refused' : 'mail_unreachable', message: `mail does not go out: ${shut.reply}`, sinceMs: shut.sinceMs }
+  }
+  if (!isLate) return null
   return {
     id: 'mail',
     reason: 'mail_late',

@@ -178,7 +178,6 @@ function refusalOfTexts(order: unknown, fields: Readonly<Record<string, number>>
   for (const [name, most] of Object.entries(fields)) {
     const value = (order as Record<string, unknown>)[name]
     if (typeof value !== 'string' || value.trim() === '') return `${name} is missing`
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
     if (/[\u0000-\u001f\u007f]/.test(value)) return `${name} is not on one line`
     if (value.length > most) return `${name} is longer than ${most} characters`
   }

@@ -1,0 +1,349 @@
+/**
+ * The alert desk: one long-lived run that is told what is wrong and says it to people, once. All decisions are made by `src/domain/desk`; this file
+ * waits, hands over what comes in, and lets deliver and write down what goes out. Nothing is lost by a restart, nor by the change to a new run.
+ */
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow'
+import type { DeskActivities } from '../activities/desk.js'
+import { isCanaryDue, refusalOfCanary, sendCanary, settleCanary } from '../domain/desk/canary.js'
+import { DELIVERY_DEADLINE_SECONDS, type DeliveredAnswer, type DeliveryActivities, type SendResult, type WebhookResult } from '../domain/desk/delivery.js'
+import { deskDetails } from '../domain/desk/details.js'
+import type { AlertDeskInput, DeskEvidence } from '../domain/desk/messages.js'
+import * as orders from '../domain/desk/orders.js'
+import { foldOutbox, nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../domain/desk/outbox.js'
+import { receive } from '../domain/desk/receive.js'
+import type { DeskReport } from '../domain/desk/report.js'
+import { nextReviewAtMs, tick } from '../domain/desk/review.js'
+import { type DeskSnapshot, snapshotOf } from '../domain/desk/snapshot.js'
+import { type Decision, newDesk, type OutboxEntry } from '../domain/desk/state.js'
+import type { DeskStep } from '../domain/desk/turn.js'
+import { queueNames } from '../domain/ids.js'
+import { alertDeskInput } from './inputs.js'
+import { parseInput, runbookAttributes } from './shell.js'
+
+/** A day of passes and mails is about as much; the server suggests 4,096, and a short history replays quickly. */
+const CONTINUE_AFTER_EVENTS = 1_500
+/** How long a message that was taken may stay in the server's queue before the mailbox is believed not to have it. */
+const LOOK_AGAIN_SECONDS = 60
+const CANARY_LOOK_SECONDS = 150
+const MOST_REFUSED = 20
+
+export const reportSignal = defineSignal<[DeskReport]>('report')
+export const deskQuery = defineQuery<DeskSnapshot>('desk')
+const ackUpdate = defineUpdate<string, [orders.AckOrder]>('ack')
+const silenceUpdate = defineUpdate<string, [orders.SilenceOrder]>('silence')
+const unsilenceUpdate = defineUpdate<string, [orders.UnsilenceOrder]>('unsilence')
+const adoptUpdate = defineUpdate<string, [orders.AdoptOrder]>('adopt')
+const closeAdoptedUpdate = defineUpdate<string, [orders.CloseAdoptedOrder]>('closeAdopted')
+const canaryUpdate = defineUpdate<string, []>('canary')
+
+export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
+  const input = parseInput('alertDesk', alertDeskInput, rawInput)
+  const isFirst = rawInput.state === undefined
+  let state = rawInput.state ?? newDesk(input.estate)
+  let decisions: Decision[] = []
+  let evidence: DeskEvidence[] = []
+  let isUnsaid = isFirst
+  let isLeaving = false
+
+  const take = (step: DeskStep): void => {
+    state = step.state
+    decisions.push(...step.decisions)
+    isUnsaid = true
+  }
+  const setState = (next: typeof state): void => take({ state: next, decisions: [] })
+
+  // What comes in is decided on at once: between two awaits nothing else runs.
+  setHandler(reportSignal, (report) => take(receive(state, report, Date.now())), { description: 'What a pass of the monitor, or another run, finds wrong.' })
+  setHandler(deskQuery, () => snapshotOf(state, Date.now(), run()), { description: 'Open incidents, silences, outbox.' })
+
+  const accept: Record<string, (order: never) => string> = {
+    ack(order: orders.AckOrder) {
+      const step = orders.ack(state, order, Date.now())
+      take(step)
+      return `${step.incident.subject}: no repeats until it is over`
+    },
+    silence(order: orders.SilenceOrder) {
+      const step = orders.silence(state, order, Date.now())
+      take(step)
+      return `silence ${step.silence.id} over ${order.matching} until ${order.until}`
+    },
+    unsilence(order: orders.UnsilenceOrder) {
+      const step = orders.unsilence(state, order, Date.now())
+      take(step)
+      take(tick(state, Date.now()))
+      return `silence ${step.silence.id} is over`
+    },
+    adopt(order: orders.AdoptOrder) {
+      take(orders.adopt(state, order, Date.now()))
+      return `${order.name}: ${order.count} listed`
+    },
+    closeAdopted(order: orders.CloseAdoptedOrder) {
+      const step = orders.closeAdopted(state, order)
+      take(step)
+      const { name, count, oldest } = step.queue
+      evidence.push({
+        id: `close-adopted/${name}`,
+        what: 'close-adopted',
+        by: order.by,
+        reason: order.reason,
+        facts: { name, count, oldest },
+        at: new Date().toISOString(),
+      })
+      return `${name}: closed`
+    },
+    canary() {
+      take(sendCanary(state, Date.now()))
+      return 'the canary is in the outbox'
+    },
+  }
+  const refusals: Record<string, (order: unknown) => string | null> = {
+    ack: (order) => orders.refusalOfAck(state, order),
+    silence: (order) => orders.refusalOfSilence(state, order, Date.now()),
+    unsilence: (order) => orders.refusalOfUnsilence(state, order),
+    adopt: (order) => orders.refusalOfAdopt(state, order),
+    closeAdopted: (order) => orders.refusalOfCloseAdopted(state, order),
+    canary: () => refusalOfCanary(state),
+  }
+  const descriptions: Record<string, string> = {
+    ack: '{incident, by, reason}: no repeats until it is over',
+    silence: '{matching, by, reason, until}: no mails until then',
+    unsilence: '{silence, by, reason}: end a silence',
+    adopt: '{name, by, count, oldest, lines}: list the unsent alerts of an earlier system once',
+    closeAdopted: '{name, by, reason}: decide that they need nothing more',
+    canary: 'send a message to ourselves and look for it in the mailbox',
+  }
+  for (const update of [ackUpdate, silenceUpdate, unsilenceUpdate, adoptUpdate, closeAdoptedUpdate, canaryUpdate]) {
+    const { name } = update
+    const refusalOf = (order: unknown): string | null => refusals[name]?.(order) ?? null
+    const obey = (order: unknown): string => accept[name]?.(order as never) ?? ''
+    setHandler(update as ReturnType<typeof defineUpdate<string, [unknown]>>, obey, {
+      description: descriptions[name] ?? name,
+      validator(order) {
+        const why = refusalOf(order)
+        if (why !== null) throw ApplicationFailure.nonRetryable(why, 'Refused')
+      },
+    })
+    setHandler(
+      defineSignal<[unknown]>(name),
+      (order) => {
+        const why = refusalOf(order)
+        if (why === null) obey(order)
+        else setState({ ...state, refused: [...state.refused, { atMs: Date.now(), order: name, why }].slice(-MOST_REFUSED) })
+      },
+      { description: `${descriptions[name]}. A refused one is listed under \`refused\` of the query desk.` },
+    )
+  }
+
+  if (isFirst) upsertSearchAttributes(runbookAttributes('alertDesk'))
+
+  let reviewAtMs: number | null = null
+  const fibers = [deliverMails(), deliverNotices(), watchCanary()]
+  while (!isLeaving) {
+    await waitForWork()
+    if (shouldLeave()) isLeaving = true
+    else if (state.unsure.length > 0) await readWhole()
+    else if (isReviewDue()) take(tick(state, Date.now()))
+    await publish()
+  }
+  await Promise.all(fibers)
+  await condition(allHandlersFinished)
+  while (isUnsaid) await publish()
+  const { continueAfterEvents } = input
+  await continueAsNew<typeof alertDesk>({ estate: input.estate, state, ...(continueAfterEvents === undefined ? {} : { continueAfterEvents }) })
+
+  function run() {
+    const { workflowId, runId } = workflowInfo()
+    return { workflowId, runId }
+  }
+
+  function shouldLeave(): boolean {
+    const { historyLength, continueAsNewSuggested } = workflowInfo()
+    return continueAsNewSuggested || historyLength >= (input.continueAfterEvents ?? CONTINUE_AFTER_EVENTS)
+  }
+
+  function isReviewDue(): boolean {
+    return reviewAtMs !== null && Date.now() >= reviewAtMs
+  }
+
+  async function waitForWork(): Promise<void> {
+    reviewAtMs = nextReviewAtMs(state, Date.now())
+    const isWork = () => isUnsaid || state.unsure.length > 0 || shouldLeave()
+    if (isWork()) return
+    if (reviewAtMs === null) await condition(isWork)
+    else await condition(isWork, Math.max(1, reviewAtMs - Date.now()), { summary: 'Until something is due' })
+  }
+
+  /** One write for all that was decided since the last one. */
+  async function publish(): Promise<void> {
+    if (!isUnsaid) return
+    const word = { snapshot: snapshotOf(state, Date.now(), run()), decisions, evidence }
+    isUnsaid = false
+    decisions = []
+    evidence = []
+    setCurrentDetails(deskDetails(word.snapshot))
+    await stateActivities().publishDesk.executeWithOptions(
+      { summary: `Write down ${word.snapshot.incidents.length} incidents, ${word.decisions.length} decisions` },
+      [word],
+    )
+  }
+
+  /** What we know does not agree with what a scope says about itself: a report was lost, or this desk is new. */
+  async function readWhole(): Promise<void> {
+    const [scope] = state.unsure
+    if (scope === undefined) return
+    const known = Object.values(state.incidents)
+      .filter((incident) => incident.scope === scope && !incident.isAbsent)
+      .map(({ key, severity, reason }) => ({ key, severity, reason }))
+    try {
+      const report = await stateActivities(5).readWhole.executeWithOptions({ summary: `Read all that is wrong in ${scope}` }, [{ scope, known }])
+      take(receive(state, report, Date.now(), { isWhole: true }))
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error
+    }
+    // read or not: the next report that does not agree asks again
+    setState({ ...state, unsure: state.unsure.filter((each) => each !== scope) })
+  }
+
+  async function deliverMails(): Promise<void> {
+    for (;;) {
+      if (state.outbox.length > 1) state = foldOutbox(state, Date.now())
+      const next = nextSend(state, Date.now())
+      if (next.kind === 'wait') {
+        const isReady = () => isLeaving || nextSend(state, Date.now()).kind !== 'wait'
+        if (isLeaving) return
+        if (next.untilMs === null) await condition(isReady)
+        else await condition(isReady, Math.max(1, next.untilMs - Date.now()), { summary: 'Until the outbox may try again' })
+        if (isLeaving) return
+        continue
+      }
+      if (isLeaving) return
+      const { messageId } = next.entry.mail
+      if (next.kind === 'ask') {
+        const answer = await wasDelivered(next.entry, LOOK_AGAIN_SECONDS)
+        setState(settleAsked(state, messageId, answer, Date.now()))
+      } else {
+        const { entry, deliverTo } = next
+        const result = await sendMail(entry, deliverTo)
+        setState(settleSend(state, messageId, deliverTo, result, Date.now()))
+      }
+      take(tick(state, Date.now()))
+    }
+  }
+
+  async function sendMail(entry: OutboxEntry, deliverTo: readonly string[]): Promise<SendResult> {
+    try {
+      return await delivery('sendMail').sendMail.executeWithOptions({ summary: `Mail: ${entry.mail.subject}`.slice(0, 180) }, [{ ...entry.mail, deliverTo }])
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error
+      const cause = error.cause
+      const isSettings = cause instanceof ApplicationFailure && cause.type === 'InvalidRunbooks'
+      const reply = `the attempt broke off: ${cause?.message ?? error.message}`.slice(0, 300)
+      // whoever broke off may have sent it before: the mailbox knows
+      return {
+        outcome: isSettings ? 'refused' : 'unknown',
+        stage: isSettings ? 'configuration' : 'data',
+        perRecipient: [],
+        code: null,
+        reply,
+        server: '',
+        latencyMs: 0,
+      }
+    }
+  }
+
+  async function wasDelivered(entry: Pick<OutboxEntry, 'mail' | 'queuedAtMs'>, waitSeconds: number): Promise<DeliveredAnswer> {
+    const question = { messageId: entry.mail.messageId, since: new Date(entry.queuedAtMs).toISOString(), recipients: entry.mail.deliverTo, waitSeconds }
+    try {
+      return await delivery('wasDelivered').wasDelivered.executeWithOptions({ summary: 'Look for it in the mailbox' }, [question])
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error
+      return {
+        answer: 'cannot_tell',
+        arrivedAt: null,
+        mailbox: 'none',
+        why: `the mailbox was not read: ${error.cause?.message ?? error.message}`.slice(0, 300),
+        latencyMs: 0,
+      }
+    }
+  }
+
+  async function deliverNotices(): Promise<void> {
+    for (;;) {
+      const next = nextNotice(state, Date.now())
+      if (isLeaving) return
+      if (next.kind === 'wait') {
+        const isReady = () => isLeaving || nextNotice(state, Date.now()).kind === 'send'
+        if (next.untilMs === null) await condition(isReady)
+        else await condition(isReady, Math.max(1, next.untilMs - Date.now()), { summary: 'Until the second channel may try again' })
+        continue
+      }
+      const { id, title, text, severity } = next.notice
+      const result = await sendWebhook({ id, title, text, severity })
+      setState(settleNotice(state, id, result, Date.now()))
+    }
+  }
+
+  async function sendWebhook(notice: Parameters<DeliveryActivities['sendWebhook']>[0]): Promise<WebhookResult> {
+    try {
+      return await delivery('sendWebhook').sendWebhook.executeWithOptions({ summary: `Second channel: ${notice.title}`.slice(0, 180) }, [notice])
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error
+      return { outcome: 'unknown', status: null, reply: `the attempt broke off: ${error.cause?.message ?? error.message}`.slice(0, 300), latencyMs: 0 }
+    }
+  }
+
+  async function watchCanary(): Promise<void> {
+    for (;;) {
+      await condition(() => isLeaving || isCanaryDue(state))
+      if (isLeaving) return
+      const { canary, contract } = state
+      if (canary === null || contract === null) continue
+      const mail = { messageId: canary.messageId, deliverTo: contract.defaultRoute.recipients } as OutboxEntry['mail']
+      setState(settleCanary(state, await wasDelivered({ mail, queuedAtMs: canary.askedAtMs }, CANARY_LOOK_SECONDS)))
+      const seen = state.canary
+      if (seen === null) continue
+      const latencySeconds = seen.arrivedAtMs === null || seen.sentAtMs === null ? null : Math.round((seen.arrivedAtMs - seen.sentAtMs) / 1000)
+      evidence.push({
+        id: `canary/${seen.askedAtMs}`,
+        what: 'canary',
+        by: 'schedule',
+        reason: seen.state,
+        facts: { messageId: seen.messageId, state: seen.state, latencySeconds },
+        at: new Date().toISOString(),
+      })
+      take(tick(state, Date.now()))
+    }
+  }
+}
+
+/** @param mostAttempts without it until it works: what was decided has to be written down */
+function stateActivities(mostAttempts?: number) {
+  return proxyActivities<DeskActivities>({
+    taskQueue: queueNames(workflowInfo().taskQueue).state,
+    startToCloseTimeout: '30 seconds',
+    retry: { maximumInterval: '1 minute', ...(mostAttempts === undefined ? {} : { maximumAttempts: mostAttempts }) },
+  })
+}
+
+/** Never retried by Temporal: whether to try again is decided from what came of the attempt. */
+function delivery(activity: keyof typeof DELIVERY_DEADLINE_SECONDS) {
+  return proxyActivities<DeliveryActivities>({
+    taskQueue: queueNames(workflowInfo().taskQueue).state,
+    startToCloseTimeout: `${DELIVERY_DEADLINE_SECONDS[activity] + 15} seconds`,
+    retry: { maximumAttempts: 1 },
+  })
+}

@@ -1,0 +1,307 @@
+/** The desk's workflow on a real server and real workers; only what mails and what touches the state folder is scripted. */
+import { fileURLToPath } from 'node:url'
+import type { WorkflowHandle } from '@temporalio/client'
+import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
+import { TestWorkflowEnvironment } from '@temporalio/testing'
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { DeliveredAnswer, OutgoingMail, SendResult, WebhookNotice } from '../../../src/domain/desk/delivery.js'
+import type { DeskWord, KnownKey } from '../../../src/domain/desk/messages.js'
+import type { DeskReport } from '../../../src/domain/desk/report.js'
+import type { DeskSnapshot } from '../../../src/domain/desk/snapshot.js'
+import { SEARCH_ATTRIBUTES } from '../../../src/domain/ids.js'
+import { cachedBinaryPath } from '../../../src/temporal/server-binary.js'
+import { finding, SENT, Story } from '../desk/story.js'
+
+let env: TestWorkflowEnvironment
+let workflowBundle: WorkflowBundleWithSourceMap
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  workflowBundle = await bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
+    logger: new DefaultLogger('ERROR'),
+  })
+  env = await TestWorkflowEnvironment.createLocal({
+    server: {
+      executable: { type: 'existing-path', path: cachedBinaryPath() },
+      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
+    },
+  })
+}, 120_000)
+
+afterAll(async () => {
+  await env?.teardown()
+})
+
+/** The world around one desk: what was mailed, posted and written down, and what is to be answered. */
+class World {
+  readonly mails: OutgoingMail[] = []
+  readonly notices: WebhookNotice[] = []
+  readonly words: DeskWord[] = []
+  readonly asked: KnownKey[][] = []
+  answer: (mail: OutgoingMail) => SendResult | Error = () => SENT
+  inMailbox: DeliveredAnswer['answer'] = 'cannot_tell'
+  whole: DeskReport | undefined
+  private stop: (() => Promise<void>) | undefined
+
+  constructor(readonly estate: string) {}
+
+  async start(): Promise<void> {
+    const connection = env.nativeConnection
+    const activities = {
+      sendMail: async (mail: OutgoingMail) => {
+        this.mails.push(mail)
+        const answer = this.answer(mail)
+        if (answer instanceof Error) throw answer
+        return answer
+      },
+      wasDelivered: async (): Promise<DeliveredAnswer> => ({
+        answer: this.inMailbox,
+        arrivedAt: '2026-02-12T08:00:05.000Z',
+        mailbox: 'INBOX',
+        why: null,
+        latencyMs: 3,
+      }),
+      sendWebhook: async (notice: WebhookNotice) => {
+        this.notices.push(notice)
+        return { outcome: 'sent', status: 200, reply: 'ok', latencyMs: 2 }
+      },
+      publishDesk: async (word: DeskWord) => void this.words.push(word),
+      readWhole: async ({ known }: { known: KnownKey[] }) => {
+        this.asked.push(known)
+        if (this.whole === undefined) throw new Error('nothing to read')
+        return this.whole
+      },
+    }
+    const workers = await Promise.all([
+      Worker.create({ connection, taskQueue: `nightshift-${this.estate}`, workflowBundle, stickyQueueScheduleToStartTimeout: 200 }),
+      Worker.create({ connection, taskQueue: `${this.estate}-state`, activities }),
+    ])
+    const running = Promise.all(workers.map((worker) => worker.run()))
+    this.stop = async () => {
+      for (const worker of workers) worker.shutdown()
+      await running
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.stop?.()
+    this.stop = undefined
+  }
+
+  tell(report: DeskReport, input: object = {}): Promise<WorkflowHandle> {
+    return env.client.workflow.signalWithStart('alertDesk', {
+      workflowId: `desk/${this.estate}`,
+      taskQueue: `nightshift-${this.estate}`,
+      args: [{ estate: this.estate, ...input }],
+      signal: 'report',
+      signalArgs: [report],
+    })
+  }
+
+  get handle(): WorkflowHandle {
+    return env.client.workflow.getHandle(`desk/${this.estate}`)
+  }
+
+  snapshot(): Promise<DeskSnapshot> {
+    return this.handle.query<DeskSnapshot>('desk')
+  }
+}
+
+async function withWorld(estate: string, work: (world: World, story: Story) => Promise<void>): Promise<void> {
+  const world = new World(estate)
+  const story = new Story()
+  story.nowMs = Date.now()
+  await world.start()
+  try {
+    await work(world, story)
+  } finally {
+    await world.handle.terminate('the test is over').catch(() => undefined)
+    await world.end()
+  }
+}
+
+/** Waits until it is so; fails with what it was last. */
+const until = (look: () => unknown, expected: unknown): Promise<void> => expect.poll(look, { timeout: 20_000, interval: 50 }).toEqual(expected)
+
+const A = finding('shop/target/vm-204')
+const B = finding('shop/target/vm-205')
+
+/** A later pass. */
+function next(story: Story, findings: readonly (typeof A)[]): DeskReport {
+  story.nowMs += 1_000
+  return story.report(findings)
+}
+
+describe('the desk', () => {
+  it('mails what a pass opened and what it ended, in one thread, and drops what comes twice or late', async () => {
+    await withWorld('once', async (world, story) => {
+      const first = next(story, [])
+      await world.tell(first)
+      const opened = next(story, [A])
+      await world.tell(opened)
+      await until(() => world.mails.length, 1)
+      await world.tell(opened)
+      await world.tell(first)
+      await world.tell(next(story, []))
+      await until(() => world.mails.length, 2)
+      const [problem, recovery] = world.mails
+      expect(problem?.subject).toBe('[nightshift test/shop] CRITICAL vm-204: stale')
+      expect(recovery?.subject).toMatch(/^Re: .*RECOVERED vm-204/)
+      expect(recovery?.inReplyTo).toBe(problem?.messageId)
+      const { totals, outbox, incidents } = await world.snapshot()
+      expect([totals.reports, totals.dropped, outbox.depth, incidents.length]).toEqual([3, 2, 0, 0])
+      await until(() => world.words.flatMap(({ decisions }) => decisions.map(({ decision }) => decision)), ['mailed', 'recovered'])
+      const description = await world.handle.describe()
+      expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'))).toBe('alertDesk')
+    })
+  })
+
+  it('keeps what it was told while no worker was there, and sends it in order when one is back', async () => {
+    await withWorld('away', async (world, story) => {
+      await world.tell(next(story, []))
+      await world.tell(next(story, [A]))
+      await until(() => world.mails.length, 1)
+      await world.end()
+      await world.tell(next(story, [A, B]))
+      await world.tell(next(story, []))
+      await world.start()
+      await until(() => world.mails.length, 4)
+      expect(world.mails.map(({ subject }) => subject.replace(/ after.*| \d+ s$/, ''))).toEqual([
+        '[nightshift test/shop] CRITICAL vm-204: stale',
+        '[nightshift test/shop] CRITICAL vm-205: stale',
+        'Re: [nightshift test/shop] RECOVERED vm-204',
+        'Re: [nightshift test/shop] RECOVERED vm-205',
+      ])
+      expect(new Set(world.mails.map(({ messageId }) => messageId)).size).toBe(4)
+    })
+  })
+
+  it('loses nothing over many continue-as-new, and no history grows', { timeout: 120_000 }, async () => {
+    await withWorld('goeson', async (world, story) => {
+      const apart = Array.from({ length: 28 }, (_, index) => finding(`shop/target/vm-${index}`))
+      await world.tell(next(story, []), { continueAfterEvents: 50 })
+      for (let index = 0; index < apart.length; index++) await world.tell(next(story, apart.slice(0, index + 1)), { continueAfterEvents: 50 })
+      await until(async () => (await world.snapshot()).incidents.length, 28)
+      await until(() => world.mails.length, 28)
+      await world.tell(next(story, []))
+      await until(async () => (await world.snapshot()).incidents.length, 0)
+      // each was opened by a pass of its own: as many threads, each with its recovery
+      await until(() => world.mails.length, 56)
+      const names = world.mails.slice(0, 28).map(({ subject }) => /vm-\d+/.exec(subject)?.[0])
+      expect(names).toEqual(apart.map(({ subject }) => subject.split('/')[2]))
+      expect(new Set(world.mails.map(({ messageId }) => messageId)).size).toBe(56)
+      const decisions = world.words.flatMap((word) => word.decisions.map(({ decision }) => decision))
+      expect(decisions.filter((decision) => decision === 'mailed')).toHaveLength(28)
+      expect(decisions.filter((decision) => decision === 'recovered')).toHaveLength(28)
+      const runs = []
+      for await (const run of env.client.workflow.list({ query: `WorkflowId = "desk/goeson"` })) runs.push(run)
+      expect(runs.length).toBeGreaterThan(3)
+      expect(Math.max(...runs.map(({ historyLength }) => historyLength ?? 0))).toBeLessThan(200)
+    })
+  })
+
+  it('looks into the mailbox before it sends again what may have arrived', async () => {
+    await withWorld('unsure', async (world, story) => {
+      world.inMailbox = 'yes'
+      world.answer = () => new Error('the worker lost the connection')
+      await world.tell(next(story, []))
+      await world.tell(next(story, [A]))
+      await until(async () => (await world.snapshot()).outbox.lastReply, 'found in INBOX')
+      expect(world.mails).toHaveLength(1)
+      expect((await world.snapshot()).outbox.depth).toBe(0)
+    })
+  })
+
+  it('sends by the second channel what the server refuses, and says that it refuses', async () => {
+    await withWorld('refused', async (world, story) => {
+      world.answer = ({ deliverTo }) => ({
+        ...SENT,
+        outcome: 'refused',
+        stage: 'recipients',
+        code: 550,
+        reply: '5.1.1 no such user',
+        perRecipient: deliverTo.map((address) => ({ address, outcome: 'refused', code: 550, reply: '5.1.1 no such user' })),
+      })
+      await world.tell(next(story, []))
+      await world.tell(next(story, [A]))
+      await until(() => world.notices.length, 2)
+      expect(world.notices.map(({ title }) => title)).toEqual(['[nightshift test/shop] CRITICAL vm-204: stale', '[nightshift test] no mail: recipient refused'])
+      expect(world.notices[0]?.text).toContain('nightshift alerts show')
+      expect((await world.snapshot()).incidents.map(({ subject }) => subject).sort()).toEqual(['shop/target/vm-204', 'test/delivery/ops@spine.test'])
+    })
+  })
+
+  it('reads the whole when what it knows does not agree with what it is told', async () => {
+    await withWorld('lost', async (world, story) => {
+      await world.tell(next(story, []))
+      next(story, [A])
+      const later = next(story, [A, B])
+      world.whole = later
+      await world.tell({ ...later, changed: [B] })
+      await until(() => world.mails.length, 1)
+      expect(world.mails[0]?.subject).toBe('[nightshift test/shop] CRITICAL 2 problems: vm-204, vm-205')
+      expect(world.asked).toEqual([[]])
+    })
+  })
+})
+
+describe('orders to the desk', () => {
+  it('by update are refused with the reason or obeyed; by signal the refusal is shown', async () => {
+    await withWorld('orders', async (world, story) => {
+      await world.tell(next(story, []))
+      await world.tell(next(story, [A]))
+      await until(() => world.mails.length, 1)
+      const order = { matching: A.subject, by: 'ronny', reason: 'disk ordered', until: '2020-01-01T00:00:00Z' }
+      await expect(world.handle.executeUpdate('silence', { args: [order] })).rejects.toHaveProperty('cause.message', expect.stringContaining('is over already'))
+      const inAnHour = new Date(Date.now() + 3_600_000).toISOString()
+      await expect(world.handle.executeUpdate('silence', { args: [{ ...order, until: inAnHour }] })).resolves.toContain('until')
+      const [row] = (await world.snapshot()).incidents
+      expect(row?.silencedUntil).toBe(inAnHour)
+      await expect(world.handle.executeUpdate('ack', { args: [{ incident: row?.id, by: 'ronny', reason: 'seen' }] })).resolves.toContain(A.subject)
+      await world.handle.signal('ack', { incident: row?.id, by: 'ronny', reason: 'again' })
+      await until(async () => (await world.snapshot()).refused.map(({ why }) => why), [`incident ${row?.id} is acknowledged already, by ronny`])
+    })
+  })
+
+  it('adopt a queue of an earlier system: listed once, closed by decision, with evidence', async () => {
+    await withWorld('queue', async (world, story) => {
+      await world.tell(next(story, []))
+      const adopt = { name: 'comms', by: 'ronny', count: 147, oldest: '2025-11-01', lines: ['stale: vm-204', 'x\r\nBcc: y@z'] }
+      await world.handle.executeUpdate('adopt', { args: [adopt] })
+      await until(() => world.mails.length, 1)
+      expect(world.mails[0]?.subject).toBe('[nightshift test] 147 alerts of comms were never sent')
+      expect(world.mails[0]?.text).toContain('and 145 more')
+      await expect(world.handle.executeUpdate('adopt', { args: [adopt] })).rejects.toHaveProperty('cause.message', 'the queue comms is adopted already')
+      await world.handle.executeUpdate('closeAdopted', { args: [{ name: 'comms', by: 'ronny', reason: 'all looked at' }] })
+      await until(
+        () => world.words.flatMap(({ evidence }) => evidence.map(({ what, by, facts }) => [what, by, facts.count])),
+        [['close-adopted', 'ronny', 147]],
+      )
+      expect((await world.snapshot()).adopted).toEqual([])
+    })
+  })
+
+  it('canary: is sent, looked for, and its way is measured', async () => {
+    await withWorld('canary', async (world, story) => {
+      world.inMailbox = 'yes'
+      await world.tell(next(story, []))
+      await until(async () => (await world.snapshot()).passId, 'pass-1')
+      await world.handle.executeUpdate('canary', { args: [] })
+      await until(async () => (await world.snapshot()).canary?.state, 'arrived')
+      await until(() => world.words.flatMap(({ evidence }) => evidence.map(({ what, reason }) => [what, reason])), [['canary', 'arrived']])
+      world.inMailbox = 'no'
+      await world.handle.signal('canary')
+      await until(() => world.notices.map(({ title }) => title), ['[nightshift test] no mail: canary lost'])
+    })
+  })
+
+  it('there is one desk for an estate', async () => {
+    await withWorld('single', async (world, story) => {
+      await world.tell(next(story, []))
+      const again = env.client.workflow.start('alertDesk', { workflowId: 'desk/single', taskQueue: 'nightshift-single', args: [{ estate: 'single' }] })
+      await expect(again).rejects.toThrow(WorkflowExecutionAlreadyStartedError)
+    })
+  })
+})
