@@ -4,7 +4,7 @@ package LabPVE::Program::lab;
 #   statd           the round of the statistics daemon alone
 #   play FROM TO    every scheduler round between two clocks (epoch seconds); archives and logs get those times. Up to two minutes after the last round played
 #                   the scheduler ran on; later, the host was off in between and the scheduler starts anew (what it missed is not caught up)
-#   daemon          scheduler and statistics rounds every minute until it is stopped
+#   daemon          scheduler rounds every minute and statistics rounds every ten seconds until it is stopped
 use v5.36;
 use LabPVE::Env;
 use LabPVE::Scheduler;
@@ -44,13 +44,12 @@ sub main (@argv) {
   }
   if ($command eq 'daemon') {
     require LabPVE::Program::pvescheduler;
-    my $first = 1;
+    my $minute;
     while (1) {
-      LabPVE::Program::pvescheduler::round_in_child($first);
+      my $now = int(time / 60);
+      if (!defined $minute || $now != $minute) { LabPVE::Program::pvescheduler::round_in_child(!defined $minute); $minute = $now }
       LabPVE::Tasks::update_active();
-      $first = 0;
-      my $now = time;
-      sleep 60 - $now % 60;
+      sleep 10 - time % 10;
     }
   }
   LabPVE::Unknown::fail("'nightshift-lab-pve $command'");
