@@ -10,6 +10,7 @@ import { createArtifactSiteActivities, createArtifactStateActivities } from './a
 import { type ChangeSiteDeps, createChangeSiteActivities, createChangeStateActivities } from './activities/change.js'
 import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
 import { redactionInterceptor } from './activities/redaction.js'
+import { createRetentionSiteActivities, createRetentionStateActivities } from './activities/retention.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
 import { ConfigError } from './domain/config-error.js'
 import type { RunbookSet } from './domain/estate.js'
@@ -65,11 +66,13 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const site = {
     ...createSiteActivities(reading, local),
     ...createArtifactSiteActivities(reading),
+    ...createRetentionSiteActivities(reading),
     ...createChangeSiteActivities(changing(reading, options.configDir)),
   }
   const stateActivities = {
     ...createStateActivities({ ...reading, ...local }),
     ...createArtifactStateActivities({ ...reading, ...local }),
+    ...createRetentionStateActivities({ ...reading, ...local }),
     ...createChangeStateActivities({ ...local, configDir: options.configDir }),
   }
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
@@ -100,6 +103,7 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
     activities: {
       ...createSiteActivities(reading),
       ...createArtifactSiteActivities(reading),
+      ...createRetentionSiteActivities(reading),
       ...createChangeSiteActivities(changing(reading, options.configDir)),
     },
   })

@@ -9,6 +9,10 @@ export interface RunbookEntry {
 
 export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
   backupMonitor: { summary: 'Look at every backup, asked for by a person', workflowId: (estateId) => workflowIds.monitor(estateId) },
+  retentionPrune: {
+    summary: 'Remove backup archives that retention gives up; a preview unless told',
+    workflowId: (_, input) => workflowIds.prune(field(input, 'host'), field(input, 'storage', 'all')),
+  },
   verifyArtifact: {
     summary: 'Prove one backup archive complete and readable',
     workflowId: (_, input) => workflowIds.verify(field(input, 'host'), field(input, 'volid')),
@@ -16,7 +20,7 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
 }
 
 /** A member of what the operator typed, as far as it can name a run; the workflow refuses what is wrong. */
-function field(input: unknown, name: string): string {
+function field(input: unknown, name: string, absent = '?'): string {
   const value = typeof input === 'object' && input !== null ? (input as Record<string, unknown>)[name] : undefined
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '?'
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : absent
 }

@@ -2,4 +2,5 @@
 export { applyChange } from './apply-change.js'
 export { alertDesk } from './alert-desk.js'
 export { backupMonitor } from './backup-monitor.js'
+export { retentionPrune } from './retention-prune.js'
 export { verifyArtifact } from './verify-artifact.js'

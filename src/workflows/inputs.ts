@@ -17,6 +17,17 @@ export const verifyArtifactInput = z.strictObject({
   requestedBy,
 })
 
+const storage = z.string().regex(/^[A-Za-z][A-Za-z0-9._-]*$/, 'a storage as pvesm status lists it')
+const guests = z.array(z.int().min(100).max(999_999_999)).min(1).max(200)
+
+export const retentionPruneInput = z.strictObject({
+  host,
+  storage: storage.optional(),
+  guests: guests.optional(),
+  mode: z.enum(['preview', 'remove']).default('preview'),
+  requestedBy,
+})
+
 /** Started by the first pass of the monitor; a person has no reason to. */
 export const alertDeskInput = z.strictObject({
   estate: z.string().regex(ESTATE_ID, 'the id of estate.yaml'),
