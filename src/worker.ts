@@ -12,6 +12,7 @@ import { createSiteActivities, createStateActivities, type ReadingDeps } from '.
 import { redactionInterceptor } from './activities/redaction.js'
 import { createRetentionSiteActivities, createRetentionStateActivities } from './activities/retention.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
+import { createVzdumpSiteActivities, createVzdumpStateActivities } from './activities/vzdump.js'
 import { ConfigError } from './domain/config-error.js'
 import type { RunbookSet } from './domain/estate.js'
 import { queueNames, taskQueueOf } from './domain/ids.js'
@@ -66,12 +67,14 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const site = {
     ...createSiteActivities(reading, local),
     ...createArtifactSiteActivities(reading),
+    ...createVzdumpSiteActivities(reading),
     ...createRetentionSiteActivities(reading),
     ...createChangeSiteActivities(changing(reading, options.configDir)),
   }
   const stateActivities = {
     ...createStateActivities({ ...reading, ...local }),
     ...createArtifactStateActivities({ ...reading, ...local }),
+    ...createVzdumpStateActivities({ ...reading, ...local }),
     ...createRetentionStateActivities({ ...reading, ...local }),
     ...createChangeStateActivities({ ...local, configDir: options.configDir }),
   }
@@ -103,6 +106,7 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
     activities: {
       ...createSiteActivities(reading),
       ...createArtifactSiteActivities(reading),
+      ...createVzdumpSiteActivities(reading),
       ...createRetentionSiteActivities(reading),
       ...createChangeSiteActivities(changing(reading, options.configDir)),
     },

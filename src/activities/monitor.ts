@@ -6,6 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
 import pLimit from 'p-limit'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
+import { withDeskMarks } from '../domain/desk/snapshot.js'
 import type { Host, RunbookSet } from '../domain/estate.js'
 import { judgePass } from '../domain/judge/index.js'
 import { receiptNotWritten, withFindings, withRunbookFindings } from '../domain/judge/runbook-findings.js'
@@ -148,7 +149,7 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
         now: takenAt,
         pass: { passId: args.passId, workflowId: args.workflowId, runId: args.runId },
       })
-      const status = redactDeep(withRunbookFindings(judged.status, { warnings, problem }), deps.redact)
+      const status = redactDeep(withDeskMarks(withRunbookFindings(judged.status, { warnings, problem }), deps.state.desk.snapshot()), deps.redact)
       const writeFrom = performance.now()
       const observationsDigest = sha256Hex(canonicalJson(args.readings.map((reading) => ('digest' in reading ? reading.digest : reading.unread))))
       const publish = (document: StatusDocument) => deps.state.writePass({ status: document, memory: judged.memory, observationsDigest }).written

@@ -17,6 +17,10 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
     summary: 'Prove one backup archive complete and readable',
     workflowId: (_, input) => workflowIds.verify(field(input, 'host'), field(input, 'volid')),
   },
+  vzdumpJobs: {
+    summary: 'Bring the backup jobs of a host to what vzdump.yaml wants; asks first',
+    workflowId: (_, input) => workflowIds.jobs(field(input, 'host')),
+  },
 }
 
 /** A member of what the operator typed, as far as it can name a run; the workflow refuses what is wrong. */

@@ -4,7 +4,8 @@
  */
 
 import { TimeoutType } from '@temporalio/common'
-import { ActivityFailure, proxyActivities, setCurrentDetails, TimeoutFailure, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
+import { ActivityFailure, log, patched, proxyActivities, setCurrentDetails, TimeoutFailure, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
+import type { DeskActivities } from '../activities/desk.js'
 import type { MonitorActivities } from '../activities/monitor.js'
 import { queueNames } from '../domain/ids.js'
 import type { BackupMonitorInput, PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../domain/monitor.js'
@@ -32,7 +33,23 @@ export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<Pass
   const result = await closePass(pass, readings)
 
   setCurrentDetails(result.details)
+  if (result.written && patched('alert-desk')) await tellDesk(pass)
   return result
+}
+
+/** The pass stands whether the desk hears of it or not: the next one tells it what it missed. */
+async function tellDesk(pass: PassPlan): Promise<void> {
+  const { tellDesk } = proxyActivities<DeskActivities>({
+    taskQueue: queueNames(workflowInfo().taskQueue).state,
+    startToCloseTimeout: `${CLOSE_SECONDS} seconds`,
+    retry: { maximumAttempts: 3, initialInterval: '2 seconds' },
+  })
+  try {
+    await tellDesk.executeWithOptions({ summary: 'Tell the alert desk what changed' }, [{ passId: pass.passId }])
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error
+    log.warn('the alert desk was not told of this pass', { cause: error.cause?.message ?? error.message })
+  }
 }
 
 function openPass(): Promise<PassPlan> {

@@ -28,6 +28,12 @@ export const retentionPruneInput = z.strictObject({
   requestedBy,
 })
 
+export const vzdumpJobsInput = z.strictObject({
+  host,
+  mode: z.enum(['apply', 'audit']).default('apply'),
+  requestedBy,
+})
+
 /** Started by the first pass of the monitor; a person has no reason to. */
 export const alertDeskInput = z.strictObject({
   estate: z.string().regex(ESTATE_ID, 'the id of estate.yaml'),

@@ -25,7 +25,7 @@ export function warningsOf(seen: VzdumpObservation, set: RunbookSet, entry: Vzdu
     ...legacyCron(seen),
     ...brokenJobs(seen),
     ...entry.jobs.flatMap((job) => scheduleTraps(seen, job)),
-    ...sameWindow(seen, entry),
+    ...sameWindow(seen, entry, new Set(there.keys())),
     ...entry.jobs.flatMap((job) => tooFewKept(seen, set, entry, job)),
     ...[...new Set(entry.jobs.flatMap((job) => job.guests))].flatMap((vmid) => ofGuest(there.get(vmid))),
     ...inNoJob(seen, set, entry, today),
@@ -110,8 +110,10 @@ function localTimes(zone: string | null, runs: readonly number[]): ReadonlySet<s
 }
 
 /** Jobs that will run, as they will be: the wanted ones, and what else is switched on. */
-function sameWindow(seen: VzdumpObservation, entry: VzdumpHost): PlanWarning[] {
-  const wanted = entry.jobs.filter((job) => job.scheduled).map(({ id, storage, schedule }) => ({ id, storage, schedule }))
+function sameWindow(seen: VzdumpObservation, entry: VzdumpHost, there: ReadonlySet<number>): PlanWarning[] {
+  const wanted = entry.jobs
+    .filter((job) => job.scheduled && job.guests.some((vmid) => there.has(vmid)))
+    .map(({ id, storage, schedule }) => ({ id, storage, schedule }))
   const others = seen.jobs
     .filter((row) => isScheduled(row) && !isLegacyCron(row) && !entry.jobs.some((job) => job.id === row.id))
     .map((row) => ({ id: String(row.id), storage: String(row.storage ?? ''), schedule: String(row.schedule ?? '') }))
