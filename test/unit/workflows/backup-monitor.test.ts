@@ -33,6 +33,7 @@ interface Script {
   sites: SitePlan[]
   observeSite: (args: SitePlan & { passId: string }) => Promise<SiteReading>
   details?: string
+  tellDesk?: (args: { passId: string }) => Promise<unknown>
 }
 
 /** Runs one pass on real workers and a real server; only what touches hosts and the state folder is scripted. */
@@ -61,9 +62,14 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
     },
   }
   const connection = env.nativeConnection
+  const told: string[] = []
+  const tellDesk = async (args: { passId: string }) => {
+    told.push(args.passId)
+    return script.tellDesk?.(args)
+  }
   const workers = await Promise.all([
     Worker.create({ connection, taskQueue: `nightshift-${estate}`, workflowBundle, activities: { observeSite: script.observeSite } }),
-    Worker.create({ connection, taskQueue: `${estate}-state`, activities: stateSide }),
+    Worker.create({ connection, taskQueue: `${estate}-state`, activities: { ...stateSide, tellDesk } }),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   try {
@@ -74,7 +80,7 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
     )
     const history = await handle.fetchHistory()
     const details = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata').then((metadata) => metadata.currentDetails ?? '')
-    return { result, readings: seen.readings, history, details, description: await handle.describe() }
+    return { result, told, readings: seen.readings, history, details, description: await handle.describe() }
   } finally {
     for (const worker of workers) worker.shutdown()
     await running
@@ -102,6 +108,20 @@ describe('a pass', () => {
     expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'))).toBe('backupMonitor')
     expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftPhase', 'KEYWORD'))).toBe('judge')
     expect(details).toBe('| target | state |')
+  })
+
+  it('tells the alert desk, and stands when the desk cannot be told', async () => {
+    const sites = [plan('shop')]
+    const heard = await runPass('heard', { sites, observeSite: async (args) => reading(args) })
+    expect(heard.told).toEqual([heard.result && 'value' in heard.result ? heard.result.value.passId : ''])
+    const deaf = await runPass('deaf', {
+      sites,
+      observeSite: async (args) => reading(args),
+      tellDesk: async () => {
+        throw ApplicationFailure.nonRetryable('the desk is not there', 'Broken')
+      },
+    })
+    expect(deaf.result).toHaveProperty('value.verdict', 'ok')
   })
 
   it('goes on when reading one site fails for good, and says why', async () => {
