@@ -7,7 +7,7 @@ import { isDiskFull, openState, readStatusFile, readTrustedKeys, type StateFolde
 import { aBody, makeKey } from '../receipts/receipt-fixture.js'
 import { aStatus, aTarget } from './status-fixture.js'
 
-/** A real file system of 1 MiB; `fill` leaves no byte free on it. */
+/** A real file system of 1.2 MB, room for what the test keeps; `fill` leaves no byte free on it. */
 let root: string
 let disk: string
 let dir: string
@@ -18,7 +18,7 @@ beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), 'nightshift-full-'))
   disk = join(root, 'disk')
   mkdirSync(disk)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'nightshift-test', disk])
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1200k,mode=0700', 'nightshift-test', disk])
   dir = join(disk, 'state')
   ballast = join(disk, 'ballast')
   state = await openState({ dir, estateId: 'lab', now: () => new Date('2026-02-12T09:00:00.000Z') })
