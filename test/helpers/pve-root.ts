@@ -3,7 +3,7 @@
  * Proxmox' own files are below the folder (`etc/pve/jobs.cfg`); archives lie at paths that every program sees (`storagePath`), so `stat` and `zstd -t` work on them.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
@@ -87,7 +87,9 @@ export class PveRoot {
   async put(file: string, content: string | Uint8Array): Promise<void> {
     const at = path.join(this.dir, file)
     await mkdir(path.dirname(at), { recursive: true })
-    await writeFile(at, content)
+    // Renamed into place: a running program may be reading the old one.
+    await writeFile(`${at}.new`, content)
+    await rename(`${at}.new`, at)
   }
 
   async read(file: string): Promise<string> {

@@ -91,6 +91,11 @@ describe('three tiers of jobs', () => {
     ])
   })
 
+  it('run at their time when a stretch ends just before it and the next begins with it', async () => {
+    await host.play(START, at('2026-02-12T07:59:30Z'))
+    expect(await host.play(at('2026-02-12T08:00:00Z'), at('2026-02-12T08:01:00Z'))).toEqual([{ at: at('2026-02-12T08:00:00Z'), job: 'backup-home-p0-daily' }])
+  })
+
   it('are not caught up when the host was off at their time, unless they say so', async () => {
     await host.play(START, at('2026-02-12T07:00:00Z'))
     await host.run(['pvesh', 'set', '/cluster/backup/backup-home-p1-daily', '--repeat-missed', '1'], at('2026-02-12T07:01:00Z'))

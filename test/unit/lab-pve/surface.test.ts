@@ -1,7 +1,10 @@
 /** What the emulator does not know it says under its own name; what Proxmox does not know it says as Proxmox does; nights can be played. */
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { emulatorBin } from '../../../lab/replay.js'
 import { type SmallHost, smallHost } from './support.js'
 
 let host: SmallHost
@@ -27,6 +30,15 @@ describe('an unknown command', () => {
   it('is answered as Proxmox answers when the path does not exist there either', async () => {
     const ran = await host.run(['pvesh', 'get', '/cluster/nosuch'])
     expect([ran.exitCode, ran.stderr]).toEqual([1, "No 'get' handler defined for '/cluster/nosuch'"])
+  })
+})
+
+describe('a machine that is no lab host', () => {
+  it('is left alone', async () => {
+    const ran = await execa(path.join(emulatorBin(), 'pvesm'), ['add', 'dir', 'extra', '--path', path.join(host.root, 'extra')], { reject: false })
+    expect(ran.exitCode).toBe(97)
+    expect(ran.stderr).toContain('this machine is no lab host')
+    expect(existsSync(path.join(host.root, 'extra'))).toBe(false)
   })
 })
 

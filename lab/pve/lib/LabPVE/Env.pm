@@ -42,6 +42,10 @@ sub settings_now {
 
 # Applied once per process: zone of the lab host, clock of the settings file, latency.
 sub start {
+  if (!length $ROOT && !-e '/etc/nightshift-lab/pve.json') {
+    require LabPVE::Unknown;
+    LabPVE::Unknown::no_host();
+  }
   my $s = settings();
   $NOW //= $s->{now};
   if (!defined $ENV{TZ} && length $ROOT) {
