@@ -204,7 +204,8 @@ sub check_artifact {
 sub mounted {
     my ($path) = @_;
     open my $mounts, '<', '/proc/self/mountinfo' or die "/proc/self/mountinfo: $!\n";
-    while (<$mounts>) { my $at = (split)[4]; $at =~ s/\\([0-7]{3})/chr oct $1/ge; return 1 if $at eq $path }
+    # $_ is the check that is being looked at: a loop must not read into it
+    while (my $line = <$mounts>) { my $at = (split ' ', $line)[4]; $at =~ s/\\([0-7]{3})/chr oct $1/ge; return 1 if $at eq $path }
     return 0;
 }
 
