@@ -76,7 +76,8 @@ sub sendmail ($from, $to, $mail) {
   if (!$pid) { exec { $SENDMAIL } $SENDMAIL, '-B', '8BITMIME', '-f', $from, '--', @$to or exit 127 }
   local $SIG{PIPE} = 'IGNORE';
   print $fh $mail;
-  close $fh or die 'sendmail did not exit successfully: exit status: ' . ($? >> 8) . "\n";
+  # The real one waits for sendmail but does not look at its exit status (proxmox-sys email.rs): `notified via target` does not prove that the MTA took it.
+  close $fh;
   return;
 }
 
