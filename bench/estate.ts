@@ -1,7 +1,7 @@
 /**
  * Estates to measure with, made from the lab's own configuration folder: 28 targets on the 7 hosts that hold them, and many names on the same hosts.
  */
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 
@@ -68,6 +68,8 @@ export async function manyNames(labConfig: string, folder: string, size: { hosts
   // The windows of the real jobs name hosts that are not in this estate.
   const calendar = await readYaml<{ events: { job?: string }[] }>(join(folder, 'calendar.yaml'))
   await writeFile(join(folder, 'calendar.yaml'), stringify({ ...calendar, events: calendar.events.filter((event) => event.job === undefined) }))
+  // Nor has it the hosts whose jobs vzdump.yaml wants; the file is optional.
+  await rm(join(folder, 'vzdump.yaml'), { force: true })
   return folder
 }
 
