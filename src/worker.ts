@@ -8,6 +8,11 @@ import { parseArgs } from 'node:util'
 import { type ActivityInterceptorsFactory, NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
 import { createArtifactSiteActivities, createArtifactStateActivities } from './activities/artifact-proof.js'
 import { type ChangeSiteDeps, createChangeSiteActivities, createChangeStateActivities } from './activities/change.js'
+import { createDeskActivities } from './activities/desk.js'
+import { hostsUnderChange, signalDesk } from './activities/desk-client.js'
+import { createEnrollmentSiteActivities, createEnrollmentStateActivities } from './activities/enrollment.js'
+import { createGateActivities } from './activities/gates.js'
+import { createDeliveryActivities } from './activities/mail.js'
 import { createSiteActivities, createStateActivities, type ReadingDeps } from './activities/monitor.js'
 import { redactionInterceptor } from './activities/redaction.js'
 import { createRetentionSiteActivities, createRetentionStateActivities } from './activities/retention.js'
@@ -67,6 +72,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const site = {
     ...createSiteActivities(reading, local),
     ...createArtifactSiteActivities(reading),
+    ...createEnrollmentSiteActivities(reading),
     ...createVzdumpSiteActivities(reading),
     ...createRetentionSiteActivities(reading),
     ...createChangeSiteActivities(changing(reading, options.configDir)),
@@ -74,10 +80,18 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const stateActivities = {
     ...createStateActivities({ ...reading, ...local }),
     ...createArtifactStateActivities({ ...reading, ...local }),
+    ...createEnrollmentStateActivities({ ...reading, ...local, configDir: options.configDir }),
     ...createVzdumpStateActivities({ ...reading, ...local }),
     ...createRetentionStateActivities({ ...reading, ...local }),
-    ...createChangeStateActivities({ ...local, configDir: options.configDir }),
+    ...createGateActivities({ ...reading, ...local }),
+    ...createChangeStateActivities({ ...local, configDir: options.configDir, redact: reading.redact }),
   }
+  const { closeDelivery, ...delivery } = createDeliveryActivities({
+    alerts: async () => (await local.runbooks.refresh()).set.alerts,
+    configDir: options.configDir,
+    redact: reading.redact,
+  })
+  const desk = createDeskActivities({ ...local, redact: reading.redact, signalDesk, hostsUnderChange })
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
   const shared = { ...sharedOptions(connection, namespace, reading, options.activityInterceptors), ...options.handOver }
   const workers = await Promise.all([
@@ -88,9 +102,9 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
       maxCachedWorkflows: 100,
       activities: site,
     }),
-    Worker.create({ ...shared, taskQueue: queues.state, activities: stateActivities }),
+    Worker.create({ ...shared, taskQueue: queues.state, activities: { ...stateActivities, ...desk, ...delivery } }),
   ])
-  return running(workers, reading)
+  return running(workers, reading, closeDelivery)
 }
 
 /** Starts a worker that sits at one site and only reads that site's hosts. It holds SSH keys and nothing else. */
@@ -106,6 +120,7 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
     activities: {
       ...createSiteActivities(reading),
       ...createArtifactSiteActivities(reading),
+      ...createEnrollmentSiteActivities(reading),
       ...createVzdumpSiteActivities(reading),
       ...createRetentionSiteActivities(reading),
       ...createChangeSiteActivities(changing(reading, options.configDir)),
@@ -141,8 +156,11 @@ function sharedOptions(connection: NativeConnection, namespace: string, reading:
   } satisfies Partial<WorkerOptions>
 }
 
-function running(workers: Worker[], reading: { readonly pool: SshPool }): RunningWorkers {
-  const stopped = Promise.all(workers.map((worker) => worker.run())).then(() => reading.pool.close())
+function running(workers: Worker[], reading: { readonly pool: SshPool }, close: () => void = () => {}): RunningWorkers {
+  const stopped = Promise.all(workers.map((worker) => worker.run())).then(() => {
+    close()
+    return reading.pool.close()
+  })
   return {
     stopped,
     states: () => workers.map((worker) => worker.getState()),

@@ -4,9 +4,11 @@
  */
 import picocolors from 'picocolors'
 import { ConfigError } from '../domain/config-error.js'
+import { gatesShown } from '../domain/gates.js'
 import { asOf } from '../domain/render/staleness.js'
 import { type Palette, renderStatusTable } from '../domain/render/status-table.js'
 import { EXIT_CODE_BY_SEVERITY, type StatusDocument } from '../domain/status.js'
+import { readGatesFile } from '../state/gates-file.js'
 import { stateDirectory } from '../state/location.js'
 import { readStatusFile } from '../state/status-file.js'
 import { estateIdOf } from './estate-id.js'
@@ -47,7 +49,7 @@ export async function status(options: StatusOptions, now: Date = new Date()): Pr
       'unset NIGHTSHIFT_STATE, or name the configuration folder that belongs to it',
     )
   }
-  const document = asOf(published, now)
+  const document = { ...asOf(published, now), gates: gatesShown(readGatesFile(dir), now) }
   printStatus(document, { json: options.json, all: options.all, now })
   return EXIT_CODE_BY_SEVERITY[document.verdict]
 }

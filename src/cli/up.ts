@@ -15,7 +15,7 @@ import { connectClient, existingCluster, type TemporalTarget, targetOfAddress } 
 import { type DevServer, startDevServer } from '../temporal/dev-server.js'
 import { prepareNamespace } from '../temporal/namespace.js'
 import { installRuntime } from '../temporal/runtime.js'
-import { declareSchedule, monitorSchedule } from '../temporal/schedules.js'
+import { canarySchedule, declareSchedule, gatesSchedule, monitorSchedule } from '../temporal/schedules.js'
 import { resolveServerBinary } from '../temporal/server-binary.js'
 import { startHomeWorker } from '../worker.js'
 import { MetricsPublisher } from './metrics.js'
@@ -87,6 +87,8 @@ export async function up(options: UpOptions): Promise<number> {
 
     if (!options.once) {
       await declareSchedule(client, monitorSchedule(estate.id, estate.monitor.periodSeconds))
+      await declareSchedule(client, gatesSchedule(estate.id, estate.timezone))
+      await declareSchedule(client, canarySchedule(estate.id, estate.timezone))
       rememberRunningUp(stateDir, { address: target.connectionOptions.address ?? '', namespace: target.namespace, uiUrl: server?.uiUrl ?? null })
       undo.push(() => forgetRunningUp(stateDir))
     }

@@ -42,6 +42,7 @@ export function queueNames(commonQueue: string): { readonly common: string; read
 export const workflowIds = {
   monitor: (estateId: string) => `monitor/${estateId}`,
   jobs: (host: string) => `jobs/${host}`,
+  firstArtifacts: (host: string, job: string) => `first-artifacts/${host}/${job}`,
   enroll: (host: string, job: string) => `enroll/${host}/${job}`,
   prune: (host: string, storage: string) => `prune/${host}/${storage}`,
   relay: (host: string) => `relay/${host}`,
@@ -49,11 +50,15 @@ export const workflowIds = {
   verify: (host: string, volid: string) => `verify/${host}/${volid}`,
   drill: (guest: string) => `drill/${guest}`,
   alertDesk: (estateId: string) => `desk/${estateId}`,
+  gates: (estateId: string) => `gates/${estateId}`,
+  canary: (estateId: string) => `canary/${estateId}`,
 } as const
 
 /** Schedule IDs. */
 export const scheduleIds = {
   monitor: (estateId: string) => `monitor/${estateId}`,
+  gates: (estateId: string) => `gates/${estateId}`,
+  canary: (estateId: string) => `canary/${estateId}`,
 } as const
 
 /** The search attributes that runs carry; all of them keywords. */

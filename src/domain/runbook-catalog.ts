@@ -8,10 +8,16 @@ export interface RunbookEntry {
 }
 
 export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
+  alertCanary: { summary: 'Send a message to ourselves and look for it in the mailbox', workflowId: (estateId) => workflowIds.canary(estateId) },
   backupMonitor: { summary: 'Look at every backup, asked for by a person', workflowId: (estateId) => workflowIds.monitor(estateId) },
+  driftGates: { summary: 'Look at every gate, asked for by a person', workflowId: (estateId) => workflowIds.gates(estateId) },
   retentionPrune: {
     summary: 'Remove backup archives that retention gives up; a preview unless told',
     workflowId: (_, input) => workflowIds.prune(field(input, 'host'), field(input, 'storage', 'all')),
+  },
+  vzdumpEnrollment: {
+    summary: 'Put guests into a backup job and wait for the first scheduled artifact of each',
+    workflowId: (_, input) => workflowIds.enroll(field(input, 'host'), field(input, 'job', 'chosen')),
   },
   verifyArtifact: {
     summary: 'Prove one backup archive complete and readable',

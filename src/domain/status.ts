@@ -2,6 +2,7 @@
  * The status document (`nightshift.status/1`): what one pass of the monitor found. It is the contract between the judge,
  * the state folder, `nightshift status --json` and everybody's scripts; fields are only ever added.
  */
+import type { GateResult } from './gates.js'
 
 export type State = 'OK' | 'LATE' | 'STALE' | 'FAILED' | 'MISSING' | 'PARTIAL' | 'UNKNOWN' | 'DISABLED'
 
@@ -167,6 +168,8 @@ export interface StatusDocument {
   findings: Finding[]
   /** How the alert desk stands, as far as it said; absent before it ever did. */
   desk?: DeskStatus
+  /** What the gates said when they were last looked at (`driftGates`); no part of the verdict. Added when the status is shown. */
+  gates?: GateResult[]
 }
 
 /** What the alert desk last wrote about itself. */

@@ -11,6 +11,7 @@ export const STATE_NAMES = {
   database: 'state.db',
   status: 'status.json',
   desk: 'desk.json',
+  gates: 'gates.json',
   receipts: 'receipts',
   pendingReceipts: 'receipts-pending',
 } as const

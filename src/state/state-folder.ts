@@ -12,7 +12,9 @@
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
+import type { GatesDocument } from '../domain/gates.js'
 import type { StatusDocument } from '../domain/status.js'
+import { Applies } from './applies.js'
 import { inTransaction, openDatabase, type StateDatabase } from './database.js'
 import { DeskRecord } from './desk-record.js'
 import { removeLeftovers, writeDurably } from './durable-file.js'
@@ -96,6 +98,8 @@ export class StateFolder {
 
   /** How well artifacts are proven. */
   readonly proofs: Proofs
+  /** What is being changed on which host. */
+  readonly applies: Applies
   /** The guests whose first scheduled artifact a run waits for. */
   readonly enrollments: OpenEnrollments
   /** What is kept for the alert desk. */
@@ -116,6 +120,7 @@ export class StateFolder {
       read: (sql, values) => this.database.prepare(sql).all(...values),
     }
     this.proofs = new Proofs(table)
+    this.applies = new Applies(table)
     this.enrollments = new OpenEnrollments(table)
     this.desk = new DeskRecord(dir, table)
   }
@@ -159,6 +164,11 @@ export class StateFolder {
     if (newer !== undefined) return { written: false, reason: 'older_pass', newer: { passId: newer.passId, takenAt: newer.takenAt } }
     writeDurably('the status', join(this.dir, STATE_NAMES.status), document)
     return { written: true, statusDigest: sha256Hex(document) }
+  }
+
+  /** Publishes what the gates said. @throws StateWriteFailed: what was published before is intact */
+  putGates(document: GatesDocument): void {
+    writeDurably('the gates', join(this.dir, STATE_NAMES.gates), `${JSON.stringify(document)}\n`)
   }
 
   /** Keeps one reading (any JSON) of a pass under a key (a host's name). Writing the same again replaces it. @throws StateWriteFailed */

@@ -2,7 +2,14 @@
  * Schedules as declared state: made when missing, brought to what is wanted when they differ, and whatever a person did by hand
  * about pausing (and why) is kept.
  */
-import { type Client, ScheduleAlreadyRunning, type ScheduleOptions, type ScheduleOptionsStartWorkflowAction, ScheduleOverlapPolicy } from '@temporalio/client'
+import {
+  type CalendarSpec,
+  type Client,
+  ScheduleAlreadyRunning,
+  type ScheduleOptions,
+  type ScheduleOptionsStartWorkflowAction,
+  ScheduleOverlapPolicy,
+} from '@temporalio/client'
 import { defineSearchAttributeKey, type Workflow } from '@temporalio/common'
 import { scheduleIds, taskQueueOf, workflowIds } from '../domain/ids.js'
 
@@ -53,5 +60,51 @@ export function monitorSchedule(estateId: string, periodSeconds: number, workflo
       typedSearchAttributes: [{ key: defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'), value: workflowType }],
     },
     note: `A pass every ${periodSeconds / 60} minutes, as estate.yaml says. When pausing, say why here.`,
+  }
+}
+
+/** Every day the gates; an outage is made good within a day, because a day without a look is what they are for. */
+export function gatesSchedule(estateId: string, timezone: string): DeclaredSchedule {
+  return at(estateId, 'driftGates', scheduleIds.gates(estateId), workflowIds.gates(estateId), {
+    calendar: { hour: 6, minute: 40, comment: 'before the daily summary' },
+    timezone,
+    summary: `Look at every gate of ${estateId}`,
+    note: 'Daily: package upgrades bring back what was taken out. When pausing, say why here.',
+  })
+}
+
+/** Every week a message through the whole way of alerts, read back from the mailbox. */
+export function canarySchedule(estateId: string, timezone: string): DeclaredSchedule {
+  return at(estateId, 'alertCanary', scheduleIds.canary(estateId), workflowIds.canary(estateId), {
+    calendar: { dayOfWeek: 'MONDAY', hour: 9, minute: 10, comment: 'when somebody is awake to miss it' },
+    timezone,
+    summary: `Send the canary of ${estateId}`,
+    note: 'Weekly: proves that alerts reach the mailbox. When pausing, say why here.',
+  })
+}
+
+const DAY_MS = 86_400_000
+
+function at(
+  estateId: string,
+  workflowType: string,
+  scheduleId: string,
+  workflowId: string,
+  when: { calendar: CalendarSpec; timezone: string; summary: string; note: string },
+): DeclaredSchedule {
+  return {
+    scheduleId,
+    spec: { calendars: [when.calendar], timezone: when.timezone },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: DAY_MS },
+    action: {
+      type: 'startWorkflow',
+      workflowType,
+      workflowId,
+      taskQueue: taskQueueOf(estateId),
+      args: [{}],
+      staticSummary: when.summary,
+      typedSearchAttributes: [{ key: defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'), value: workflowType }],
+    },
+    note: when.note,
   }
 }

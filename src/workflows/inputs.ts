@@ -2,6 +2,10 @@
 import { z } from 'zod'
 import { ESTATE_ID } from '../domain/ids.js'
 
+/** No settings: all gates, always. */
+export const driftGatesInput = z.strictObject({})
+export const alertCanaryInput = z.strictObject({})
+
 export const backupMonitorInput = z.strictObject({
   note: z.string().max(200).optional(),
 })
@@ -39,4 +43,18 @@ export const alertDeskInput = z.strictObject({
   estate: z.string().regex(ESTATE_ID, 'the id of estate.yaml'),
   state: z.unknown().optional(),
   continueAfterEvents: z.int().min(50).max(10_000).optional(),
+})
+
+export const vzdumpEnrollmentInput = z.strictObject({
+  host,
+  guests,
+  job: z.string().min(1).max(64).optional(),
+  when: z
+    .strictObject({
+      guestExists: z.boolean().optional(),
+      guestRuns: z.boolean().optional(),
+      notBefore: z.iso.date('a date such as 2026-12-01').optional(),
+    })
+    .optional(),
+  requestedBy,
 })

@@ -1,5 +1,6 @@
 /** The status document for people at a terminal: verdict first and last, sites and hosts worst first, the cause in words, what to do next. Pure. */
 import stringWidth from 'string-width'
+import type { GateResult } from '../gates.js'
 import type { Severity, StatusDocument } from '../status.js'
 import { inert } from './inert.js'
 import { duration, instant } from './quantities.js'
@@ -59,6 +60,7 @@ export function renderStatusTable(document: StatusDocument, options: TableOption
     }
   }
   if (!isUrgent) lines.push(...extra)
+  lines.push(...gateLines(document.gates ?? [], { width, palette, all: options.all === true }))
   return `${[...lines, '', ...verdict].join('\n')}\n`
 }
 
@@ -69,6 +71,19 @@ function extraLines(findings: readonly ExtraFinding[], width: number, palette: P
     ...explained(finding.message, finding.next, width, palette),
   ])
   return ['', ...wrap('the monitor itself', width).map(palette.bold), ...lines]
+}
+
+const GATE_SEVERITY = { passed: 'ok', failed: 'critical', unknown: 'unknown' } as const
+
+/** Gates that did not pass; with `all` the others too. */
+function gateLines(gates: readonly GateResult[], layout: Pick<Layout, 'width' | 'palette' | 'all'>): string[] {
+  const shown = gates.filter((gate) => layout.all || gate.state !== 'passed')
+  if (shown.length === 0) return []
+  const lines = shown.flatMap((gate) => [
+    ...headed(GATE_SEVERITY[gate.state], `gate ${inert(gate.id)} (${gate.state})`, layout.width, layout.palette),
+    ...explained(inert(gate.message), gate.next === null ? null : inert(gate.next), layout.width, layout.palette),
+  ])
+  return ['', ...wrap('gates', layout.width).map(layout.palette.bold), ...lines]
 }
 
 interface Layout {

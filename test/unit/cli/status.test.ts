@@ -44,7 +44,7 @@ describe('nightshift status', () => {
     const document = fresh({ ...troubled(), takenAt: fresh().takenAt })
     publish(document)
     const result = await status(['--json'])
-    expect(JSON.parse(result.stdout)).toEqual(document)
+    expect(JSON.parse(result.stdout)).toEqual({ ...document, gates: [] })
     expect(result).toMatchObject({ exitCode: 2, stderr: '' })
   })
 
@@ -52,7 +52,7 @@ describe('nightshift status', () => {
     const old = { ...fresh(), takenAt: new Date(Date.now() - 1_801_000).toISOString() }
     publish(old)
     const json = await status(['--json'])
-    expect(JSON.parse(json.stdout)).toEqual({ ...old, verdict: 'unknown', stale: true })
+    expect(JSON.parse(json.stdout)).toEqual({ ...old, verdict: 'unknown', stale: true, gates: [] })
     expect(json.exitCode).toBe(3)
     const table = await status()
     expect(table.exitCode).toBe(3)

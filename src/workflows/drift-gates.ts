@@ -1,0 +1,65 @@
+/** Looks at every gate, writes down what each said, and tells the alert desk of those that did not pass. A Schedule starts it daily; an operator may too, with `{}`. */
+import { ActivityFailure, proxyActivities, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
+import type { DeskActivities } from '../activities/desk.js'
+import type { GateActivities } from '../activities/gates.js'
+import type { GateResult } from '../domain/gates.js'
+import { driftGatesInput } from './inputs.js'
+import { atHome } from './routes.js'
+import { parseInput, phase, runbookAttributes } from './shell.js'
+
+export interface GatesResult {
+  readonly passed: number
+  readonly failed: number
+  readonly unknown: number
+  readonly gates: readonly GateResult[]
+}
+
+export async function driftGates(rawInput?: Record<string, never>): Promise<GatesResult> {
+  parseInput('driftGates', driftGatesInput, rawInput ?? {})
+  upsertSearchAttributes(runbookAttributes('driftGates'))
+  const home = proxyActivities<GateActivities & DeskActivities>({
+    ...atHome(),
+    startToCloseTimeout: '30 seconds',
+    retry: { maximumAttempts: 5, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidRunbooks'] },
+  })
+
+  phase('read', 'Which gates are there?')
+  const { routes } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
+
+  phase('judge', 'Looking at every gate.')
+  const gates = await Promise.all([
+    gate('notification-pipeline', () => home.gateOfPipeline.executeWithOptions({ summary: 'Do alerts reach people? From what they left behind' }, [])),
+  ])
+
+  phase('write', 'Writing down what the gates said.')
+  const sites = Object.fromEntries(routes.map(({ host, site }) => [host, site]))
+  const { runId } = workflowInfo()
+  const report = await home.writeGates.executeWithOptions({ summary: 'Publish the gates' }, [{ runId, gates, sites }])
+  await home.tellFindings.executeWithOptions({ summary: 'Tell the alert desk' }, [report])
+
+  const of = (state: GateResult['state']) => gates.filter((each) => each.state === state).length
+  setCurrentDetails(
+    [
+      '| gate | state | why |',
+      '| --- | --- | --- |',
+      ...gates.map(({ id, state, message }) => `| ${id} | ${state} | ${message.replaceAll('|', '\\|')} |`),
+    ].join('\n'),
+  )
+  return { passed: of('passed'), failed: of('failed'), unknown: of('unknown'), gates }
+}
+
+/** A gate that could not be looked at is unknown, which is not a pass. */
+async function gate(id: string, look: () => Promise<GateResult>): Promise<GateResult> {
+  try {
+    return await look()
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error
+    return {
+      id,
+      state: 'unknown',
+      reason: 'not_looked_at',
+      message: `could not be looked at: ${error.cause?.message ?? error.message}`,
+      next: 'nightshift doctor',
+    }
+  }
+}
