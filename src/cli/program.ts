@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   run: { summary: 'start a runbook and follow it', load: () => import('./commands/run.js') },
   runs: { summary: 'the runs of this estate, newest first', load: () => import('./commands/runs.js') },
   'verify-artifact': { summary: 'prove one backup archive complete and readable', load: () => import('./commands/verify-artifact.js') },
+  alerts: { summary: 'what is open and what was said; acknowledge and silence', load: () => import('./commands/alerts.js') },
   receipts: { summary: 'list, show and verify the evidence', load: () => import('./commands/receipts.js') },
 }
 

@@ -1,0 +1,187 @@
+/** What the worker does for the desk, on a real state folder, and what `nightshift alerts` reads of it. */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createDeskActivities, type DeskActivities } from '../../../src/activities/desk.js'
+import { RunbookKeeper } from '../../../src/activities/runbook-keeper.js'
+import { receive } from '../../../src/domain/desk/receive.js'
+import type { DeskReport } from '../../../src/domain/desk/report.js'
+import { snapshotOf } from '../../../src/domain/desk/snapshot.js'
+import { type DeskState, newDesk } from '../../../src/domain/desk/state.js'
+import type { Finding, StatusDocument } from '../../../src/domain/status.js'
+import { openState, readTrustedKeys, type StateFolder, verifyChain } from '../../../src/state/index.js'
+import { runInProcess } from '../cli/run-in-process.js'
+import { makeKey } from '../receipts/receipt-fixture.js'
+import { aStatus, aTarget } from '../state/status-fixture.js'
+
+let root: string
+let config: string
+let dir: string
+let folder: StateFolder
+let activities: DeskActivities
+/** The desk at the other end of the signal. */
+let desk: DeskState
+let reports: DeskReport[]
+let isReachable: boolean
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'nightshift-desk-'))
+  config = join(root, 'config')
+  dir = join(root, 'state')
+  cpSync(join(import.meta.dirname, '../../../runbooks'), config, { recursive: true })
+  makeKey(join(config, 'keys', 'receipt_ed25519'))
+  folder = await openState({ dir, estateId: 'ronny' })
+  desk = newDesk('ronny')
+  reports = []
+  isReachable = true
+  activities = createDeskActivities({
+    runbooks: new RunbookKeeper(config),
+    state: folder,
+    redact: (text) => text.replaceAll('hunter2', '***'),
+    version: '1',
+    hostsUnderChange: async () => [],
+    signalDesk: async (report) => {
+      if (!isReachable) throw new Error('no desk')
+      reports.push(report)
+      desk = receive(desk, report, Date.parse(report.takenAt)).state
+    },
+  })
+})
+
+afterEach(() => {
+  folder.close()
+  rmSync(root, { recursive: true, force: true })
+})
+
+const target = aTarget({ state: 'STALE', reason: 'stale', severity: 'critical', message: 'the newest copy is 30 h old' })
+const finding: Finding = {
+  subject: `shop/target/${target.id}`,
+  condition: 'freshness',
+  severity: 'critical',
+  reason: 'stale',
+  message: target.message,
+  next: 'look',
+}
+
+function publish(minute: number, over: Partial<StatusDocument> = {}): string {
+  const passId = `pass-${minute}`
+  const status = aStatus({ estate: 'ronny', passId, takenAt: `2026-02-12T08:${minute}:00.000Z`, ...over })
+  folder.writePass({ status, memory: null, observationsDigest: '' })
+  return passId
+}
+
+const word = (nowMs: number) => ({ snapshot: snapshotOf(desk, nowMs, { workflowId: 'desk/ronny', runId: 'run' }), decisions: [], evidence: [] })
+
+/** What is open, but for the desk's own worry that nobody delivers here. */
+const open = (): string[] => Object.values(desk.incidents).flatMap(({ scope, key }) => (scope === 'desk' ? [] : [key]))
+
+describe('telling the desk', () => {
+  it('sends only what changed, and again what the desk did not take', async () => {
+    await activities.tellDesk({ passId: publish(10) })
+    isReachable = false
+    await expect(activities.tellDesk({ passId: publish(20, { targets: [target], findings: [finding] }) })).rejects.toThrow('no desk')
+    isReachable = true
+    await activities.tellDesk({ passId: publish(30, { targets: [target], findings: [finding] }) })
+    await activities.tellDesk({ passId: publish(40, { targets: [target], findings: [finding] }) })
+    await activities.tellDesk({ passId: publish(50) })
+    expect(reports.map(({ changed, closed }) => [changed.length, closed.length])).toEqual([
+      [0, 0],
+      [1, 0],
+      [0, 0],
+      [0, 1],
+    ])
+    expect(desk.unsure).toEqual([])
+    expect(open()).toEqual([])
+  })
+
+  it('leaves a pass that is not the published one to the one that is', async () => {
+    const older = publish(10)
+    publish(20)
+    expect(await activities.tellDesk({ passId: older })).toMatchObject({ told: 'superseded' })
+    expect(reports).toEqual([])
+  })
+
+  it('tells all to a desk that is new, though most was told before', async () => {
+    await activities.tellDesk({ passId: publish(10, { targets: [target], findings: [finding] }) })
+    desk = newDesk('ronny')
+    await activities.tellDesk({ passId: publish(20, { targets: [target], findings: [finding] }) })
+    expect(desk.unsure).toEqual(['monitor'])
+    const whole = await activities.readWhole({ scope: 'monitor', known: [] })
+    const step = receive(desk, whole, Date.parse(whole.takenAt), { isWhole: true })
+    expect(Object.keys(step.state.incidents)).toEqual([`${finding.subject} freshness`])
+    desk = step.state
+    await activities.tellDesk({ passId: publish(30) })
+    expect([desk.unsure, open()]).toEqual([[], []])
+  })
+
+  it('takes the findings of other runs the same way, without their secrets', async () => {
+    const gate: Finding = {
+      subject: 'shop/host/pve',
+      condition: 'config',
+      severity: 'warning',
+      reason: 'other_route',
+      message: 'relayhost has password hunter2',
+      next: null,
+    }
+    const run = { scope: 'gates', takenAt: '2026-02-12T08:10:00.000Z', periodSeconds: 86_400 }
+    await activities.tellFindings({ ...run, passId: 'g1', findings: [gate, { ...gate, reason: 'alias', message: 'and an alias' }] })
+    expect(Object.values(desk.incidents)).toMatchObject([
+      { subject: 'shop/host/pve', host: 'pve', site: 'shop', message: 'relayhost has password ***; and an alias' },
+    ])
+    await activities.tellFindings({ ...run, passId: 'g2', takenAt: '2026-02-13T08:10:00.000Z', findings: [] })
+    expect([desk.unsure, open()]).toEqual([[], []])
+  })
+})
+
+describe('what the desk says', () => {
+  const alerts = (...args: string[]) => runInProcess(['alerts', ...args, '--config', config], { NIGHTSHIFT_STATE: dir })
+
+  it('is listed, shown and explained by the command line, for then and for now', async () => {
+    publish(10)
+    await activities.tellDesk({ passId: 'pass-10' })
+    publish(20, { targets: [target], findings: [finding] })
+    const status = folder.readStatus()
+    const told = await activities.tellDesk({ passId: status?.passId ?? '' })
+    expect(told.changed).toBe(1)
+    const report = reports.at(-1)
+    const decided = receive(receive(newDesk('ronny'), reports[0] as DeskReport, 0).state, report as DeskReport, Date.parse('2026-02-12T08:20:00Z'))
+    await activities.publishDesk({ ...word(Date.parse('2026-02-12T08:20:00Z')), decisions: decided.decisions })
+    await activities.publishDesk({ ...word(Date.parse('2026-02-12T08:20:00Z')), decisions: decided.decisions })
+
+    const list = await alerts('list')
+    expect(list).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(list.stdout).toMatch(/^[0-9a-f]{8} {2}CRITICAL {2}shop\/target\/vm-204-infra-core-primary {2}the newest copy is 30 h old$/m)
+    const { incidents } = JSON.parse((await alerts('list', '--json')).stdout) as { incidents: { id: string }[] }
+    expect((await alerts('show', incidents[0]?.id ?? '')).stdout).toContain('MAILED')
+    expect(await alerts('show', 'ffffffff')).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('no open incident ffffffff') })
+    const why = JSON.parse((await alerts('why', 'vm-204', '--json')).stdout) as { inForce: { decision: string }[]; before: unknown[] }
+    expect([why.inForce.map(({ decision }) => decision), why.before]).toEqual([['mailed'], []])
+    expect((await alerts('why', 'vm-204', '--at', '2026-02-12T08:19:00Z')).stdout).toMatch(/^Nothing about vm-204 was wrong/)
+    expect((await alerts('why', 'vm-204', '--at', 'Tuesday')).exitCode).toBe(64)
+  })
+
+  it('leaves a receipt for what a person decided, once', async () => {
+    publish(10)
+    const evidence = [
+      {
+        id: 'close-adopted/comms',
+        what: 'close-adopted' as const,
+        by: 'ronny',
+        reason: 'all looked at',
+        facts: { name: 'comms', count: 147, oldest: null },
+        at: '2026-02-12T08:20:00.000Z',
+      },
+    ]
+    await activities.publishDesk({ ...word(0), evidence })
+    await activities.publishDesk({ ...word(0), evidence })
+    const key = join(config, 'keys', 'receipt_ed25519')
+    const verdict = verifyChain({ dir: join(dir, 'receipts'), estate: 'ronny', trusted: readTrustedKeys(key), mirrorPath: join(config, 'receipt-head.json') })
+    expect(verdict).toMatchObject({ ok: true, count: 1 })
+  })
+
+  it('is not there before the first pass, and that is said', async () => {
+    expect(await alerts('list')).toMatchObject({ exitCode: 78, stderr: expect.stringContaining('has not said anything yet') })
+    expect(await alerts('silence', 'x', '--as', 'r', '--reason', 'r')).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('needs an end') })
+  })
+})
