@@ -6,7 +6,7 @@ import { proveArtifact, stateActivities } from './prove-artifact.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
 
 /** A person waits for the answer: a host that is away longer makes it `unknown`. */
-const PATIENCE_SECONDS = 300
+const PATIENCE_SECONDS = 60
 
 export async function verifyArtifact(rawInput: { host: string; volid: string; requestedBy?: string }): Promise<ProofResult> {
   const { host, volid } = parseInput('verifyArtifact', verifyArtifactInput, rawInput)

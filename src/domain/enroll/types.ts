@@ -61,6 +61,8 @@ export interface EnrollmentVerdict {
   /** As the host calls the guest; null when it was not seen. */
   readonly name: string | null
   readonly type: 'qemu' | 'lxc' | null
+  /** Null when it was not seen. */
+  readonly isRunning: boolean | null
   readonly state: EnrollmentState
   /** One sentence with the true cause. */
   readonly message: string
