@@ -7,13 +7,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { activityInfo, cancellationSignal, getClient, heartbeat } from '@temporalio/activity'
+import { activityInfo, cancelled, getClient, heartbeat } from '@temporalio/activity'
 import { ApplicationFailure } from '@temporalio/common'
 import type { ApplyRecord, StepState } from '../domain/change/apply.js'
 import { APPROVAL_NAMESPACE, type ApprovalAnswer, approvalMessage } from '../domain/change/approval.js'
 import type { Check, Effect, PlanStep } from '../domain/change/plan.js'
 import { parseReport, remoteProgram, type StepReport } from '../domain/change/remote-program.js'
 import type { HostRoute } from '../domain/proof/types.js'
+import { makeRedact, type Redact, redactDeep } from '../domain/redact.js'
 import { RunbookErrors } from '../runbooks/index.js'
 import { SshError } from '../ssh/index.js'
 import type { ReceiptBody } from '../state/index.js'
@@ -21,10 +22,11 @@ import { differencesInRunbooks, editRunbooks } from './change-runbooks.js'
 import type { SshRunner } from './host-probe.js'
 import type { StateDeps } from './monitor.js'
 
-const HEARTBEAT_EVERY_MS = 3_000
+const HEARTBEAT_EVERY_MS = 1_000
 /** Longer than any call of the API that a step makes; what takes longer belongs into a unit on the host. */
 const STEP_DEADLINE_MS = 180_000
 const MOST_REPORT_BYTES = 512 * 1024
+const SECRET = /\{\{secret:([^}]+)\}\}/g
 
 export interface ChangeSiteDeps {
   readonly ssh: (alias: string) => SshRunner
@@ -36,6 +38,7 @@ export interface ChangeSiteDeps {
 
 export interface ChangeStateDeps extends StateDeps {
   readonly configDir: string
+  readonly redact: Redact
 }
 
 export type ChangeActivities = ReturnType<typeof createChangeSiteActivities> & ReturnType<typeof createChangeStateActivities>
@@ -58,18 +61,22 @@ export function createChangeSiteActivities(deps: ChangeSiteDeps) {
      * @throws ApplicationFailure of the connection's reason; whether the effect took place is then unknown until it is asked again
      */
     async applyStep({ route, step }: StepRequest): Promise<StepAnswer> {
-      const effect = await withSecrets(step.effect, deps.secret)
+      const { effect, redact } = await withSecrets(step.effect, deps.secret)
       const beating = setInterval(() => heartbeat({ step: step.id }), HEARTBEAT_EVERY_MS)
       try {
-        const { stdoutText } = await deps.ssh(route.sshAlias).run(route.sshAlias, {
+        const asked = deps.ssh(route.sshAlias).run(route.sshAlias, {
           argv: ['perl', '-'],
           stdin: remoteProgram({ before: step.before, after: step.after, effect }, deps.lockPath),
           sudo: route.sudo,
           deadlineMs: STEP_DEADLINE_MS,
           maxOutputBytes: MOST_REPORT_BYTES,
-          signal: cancellationSignal(),
         })
-        return { ...reportOf(stdoutText, step.id), attempt: activityInfo().attempt }
+        // A worker that is told to stop goes without the answer. The program on the host is not killed in the middle of an effect: it holds the lock until
+        // it is done, and the next attempt finds what it did.
+        const { stdoutText } = await Promise.race([asked, cancelled()])
+        const report = reportOf(stdoutText, step.id)
+        if (report.outcome === 'busy') throw ApplicationFailure.create({ message: `${route.host}: ${report.said}`, type: 'HostBusy' })
+        return { ...redactDeep(report, redact), attempt: activityInfo().attempt }
       } catch (error) {
         if (error instanceof SshError)
           throw ApplicationFailure.create({ message: error.message, type: error.reason, nonRetryable: NEVER_MENDS.has(error.reason) })
@@ -99,16 +106,16 @@ function reportOf(stdout: string, stepId: string): StepReport {
   }
 }
 
-/** `{{secret:REFERENCE}}` in what is written or given to a program. */
-async function withSecrets(effect: Effect, secret: (reference: string) => Promise<string>): Promise<Effect> {
-  const filled = async (text: string): Promise<string> => {
-    const references = [...new Set([...text.matchAll(/\{\{secret:([^}]+)\}\}/g)].map(([, reference = '']) => reference))]
-    const values = new Map(await Promise.all(references.map(async (reference) => [reference, await secret(reference)] as const)))
-    return text.replace(/\{\{secret:([^}]+)\}\}/g, (_all, reference: string) => values.get(reference) ?? '')
-  }
-  if (effect.kind === 'write-file') return { ...effect, content: await filled(effect.content) }
-  if (effect.kind === 'command' && effect.stdin !== undefined) return { ...effect, stdin: await filled(effect.stdin) }
-  return effect
+/** Fills in `{{secret:REFERENCE}}`, and gives a redactor that knows what was filled in: the effect may print it. */
+async function withSecrets(effect: Effect, secret: (reference: string) => Promise<string>): Promise<{ effect: Effect; redact: Redact }> {
+  const text = effect.kind === 'write-file' ? effect.content : effect.kind === 'command' ? (effect.stdin ?? '') : ''
+  const references = new Set([...text.matchAll(SECRET)].map(([, reference = '']) => reference))
+  const values = new Map(await Promise.all([...references].map(async (reference) => [reference, await secret(reference)] as const)))
+  const redact = makeRedact([...values].map(([name, value]) => ({ name, value })))
+  if (values.size === 0) return { effect, redact }
+  const filled = text.replace(SECRET, (_all, reference: string) => values.get(reference) ?? '')
+  if (effect.kind === 'write-file') return { effect: { ...effect, content: filled }, redact }
+  return { effect: effect.kind === 'command' ? { ...effect, stdin: filled } : effect, redact }
 }
 
 export function createChangeStateActivities(deps: ChangeStateDeps) {
@@ -142,20 +149,14 @@ export function createChangeStateActivities(deps: ChangeStateDeps) {
       state.applies.step(args.host, args.id, args.stepId, args.state)
     },
 
-    async endApply(args: { host: string; id: string; state: 'applied' | 'rolled back' | 'failed' }): Promise<void> {
-      state.applies.end(args.host, args.id, args.state)
+    async endApply(args: { host: string; id: string }): Promise<void> {
+      state.applies.end(args.host, args.id)
     },
 
-    /** An apply of this host that nobody carries out any more, and that was not ended; null when there is none. */
+    /** The first record of this host that no run carries out any more, and that was not ended; null when there is none. */
     async unfinishedApply(args: { host: string; applyWorkflowId: string }): Promise<ApplyRecord | null> {
       const [record] = state.applies.open(args.host)
-      if (record === undefined) return null
-      return (await isRunning(args.applyWorkflowId)) ? null : record
-    },
-
-    /** Closes the record of an apply whose recovery was carried out. */
-    async forgetApply(args: { host: string; id: string }): Promise<void> {
-      state.applies.end(args.host, args.id, 'rolled back')
+      return record === undefined || (await isRunning(args.applyWorkflowId)) ? null : record
     },
 
     /** Who changes this host now, in words; null when nobody does. */
@@ -181,7 +182,7 @@ export function createChangeStateActivities(deps: ChangeStateDeps) {
       body: Omit<ReceiptBody, 'run'> & { run: Omit<ReceiptBody['run'], 'version'> }
     }): Promise<{ number: number; sha256: string }> {
       const { set } = await deps.runbooks.current()
-      const body: ReceiptBody = { ...args.body, run: { ...args.body.run, version: deps.version } }
+      const body: ReceiptBody = redactDeep({ ...args.body, run: { ...args.body.run, version: deps.version } }, deps.redact)
       const { number, sha256 } = await state.appendReceipt(body, set.estate.receipts)
       return { number, sha256 }
     },

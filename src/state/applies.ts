@@ -19,9 +19,9 @@ export class Applies {
     this.put({ ...record, steps: { ...record.steps, [stepId]: state } })
   }
 
-  /** Ends a record, which then goes: what was done is in the run's receipt. A failed one stays, for the next run to finish or take back. @throws StateWriteFailed */
-  end(host: string, id: string, state: Exclude<ApplyRecord['state'], 'open'>): void {
-    if (state !== 'failed') this.table.write('DELETE FROM memory WHERE key = ?', [keyOf(host, id)])
+  /** Ends a record, which then goes: what was done is in the run's receipt. @throws StateWriteFailed */
+  end(host: string, id: string): void {
+    this.table.write('DELETE FROM memory WHERE key = ?', [keyOf(host, id)])
   }
 
   /** The records of a host that nobody has ended, oldest first. */

@@ -11,6 +11,7 @@ import { phase } from './shell.js'
 export interface PlanView {
   readonly runbook: string
   readonly host: string
+  readonly requestedBy: string | null
   /** `planning`, `waiting for approval`, `approved`, `rejected`, `timed out`, `no approval needed`. */
   readonly state: string
   readonly plans: readonly ChangePlan[]
@@ -77,13 +78,18 @@ export class ApprovalDesk {
   }
 
   view(): PlanView {
-    const { runbook, host, state, plans, answers, refused, until, notes } = this
-    return { runbook, host, state, plans, policy: this.policy ?? null, answers, refused, until, notes }
+    const { runbook, host, requestedBy, state, plans, answers, refused, until, notes } = this
+    return { runbook, host, requestedBy, state, plans, policy: this.policy ?? null, answers, refused, until, notes }
   }
 
   /** The answers that count for a plan. */
   answersFor(plan: ChangePlan): CountedAnswer[] {
     return this.answers.filter((answer) => answer.digest === plan.digest)
+  }
+
+  /** Answers to other plans of this run: void ones, and those about an earlier run's unfinished change. */
+  answersBeside(plan: ChangePlan | undefined): CountedAnswer[] {
+    return this.answers.filter((answer) => answer.digest !== plan?.digest)
   }
 
   /** Shows a plan that needs no answer. */

@@ -16,12 +16,12 @@ import {
   workflowInfo,
 } from '@temporalio/workflow'
 import type { AppliedPlan, ChangeResult } from '../domain/change/apply.js'
-import { recoveryPlans } from '../domain/change/apply.js'
-import { type ApprovalPolicy, isPreApproved } from '../domain/change/approval.js'
-import type { ChangePlan, Json } from '../domain/change/plan.js'
+import { recoveryPlans, type StepState } from '../domain/change/apply.js'
+import { type ApprovalPolicy, type CountedAnswer, isPreApproved } from '../domain/change/approval.js'
+import { type ChangePlan, type Json, planDigest } from '../domain/change/plan.js'
 import { workflowIds } from '../domain/ids.js'
 import type { HostRoute } from '../domain/proof/types.js'
-import type { applyChange } from './apply-change.js'
+import { type ApplyInput, type applyChange, applyRecordId } from './apply-change.js'
 import type { ApprovalDesk } from './approval.js'
 import { changeAtHome } from './routes.js'
 import { phase } from './shell.js'
@@ -51,53 +51,86 @@ export interface ChangeOptions {
 
 /** Plans that a moving world made void, in one run; after that a person should look. */
 const MOST_ROUNDS = 5
+const LONGEST_WAIT_SECONDS = 60
 
-/** Runs a change from plan to receipt. Never throws for what a host or a person says; a cancellation takes back what was done and is thrown on. */
+/**
+ * Runs a change from plan to receipt. What a host or a person says is an ending, and so is a cancellation: what was being applied is taken back first.
+ * @throws what `makePlan` throws
+ */
 export async function runChange(options: ChangeOptions): Promise<ChangeResult> {
+  const run: RunSoFar = { startedAt: new Date().toISOString(), made: null, applied: null }
+  try {
+    return await finish(options, run, await change(options, run))
+  } catch (error) {
+    if (!isCancellation(error)) throw error
+    const said = run.applied === null ? 'nothing was changed' : run.applied.state === 'applied' ? 'the change was made and stays' : run.applied.message
+    return await CancellationScope.nonCancellable(() => finish(options, run, { state: 'cancelled', message: `cancelled: ${said}` }))
+  }
+}
+
+/** What a cancellation has to tell about. */
+interface RunSoFar {
+  readonly startedAt: string
+  made: MadePlan | null
+  applied: AppliedPlan | null
+}
+
+interface Ending {
+  readonly state: ChangeResult['state']
+  readonly message: string
+  readonly proof?: Json
+}
+
+async function change(options: ChangeOptions, run: RunSoFar): Promise<Ending> {
   const { desk, host } = options
-  const startedAt = new Date().toISOString()
-  const stopped = await recoverUnfinished(options)
-  if (stopped !== undefined) return await finish(options, null, { ...stopped, startedAt })
-  for (let round = 1; ; round += 1) {
+  for (let round = 1; round <= MOST_ROUNDS; round += 1) {
+    const stopped = await recoverUnfinished(options)
+    if (stopped !== undefined) return stopped
+
     phase('plan', `Reading ${host} and planning${round === 1 ? '' : ' again'}.`)
-    const made = await options.makePlan()
-    const { plan, policy } = made
-    if (plan.steps.length === 0) {
-      const nothing: AppliedPlan = { state: 'applied', steps: [], message: 'everything is as wanted already' }
-      const proof = options.provesUnchanged ? await prove(options, nothing, made) : { ok: true as const, proof: null }
-      if (!proof.ok) return await finish(options, made, { state: 'failed', message: proof.why, startedAt })
-      return await finish(options, made, { state: 'already_so', message: nothing.message, proof: proof.proof, startedAt })
-    }
-    if (isPreApproved(plan, policy)) desk.show([plan], policy)
-    else if (!desk.isApproved(plan, policy)) {
-      const decision = await desk.ask([plan], policy)
-      if (decision.state !== 'approved') return await finish(options, made, { ...decision, startedAt })
+    let made = await options.makePlan()
+    run.made = made
+    if (made.plan.steps.length === 0) return await alreadySo(options, made)
+
+    if (isPreApproved(made.plan, made.policy)) desk.show([made.plan], made.policy)
+    else if (!desk.isApproved(made.plan, made.policy)) {
+      const decision = await desk.ask([made.plan], made.policy)
+      if (decision.state !== 'approved') return decision
       // The answer may have taken days: what was approved is carried out only if it is still what would be planned.
       phase('plan', `Approved. Reading ${host} again before anything is changed.`)
       const again = await options.makePlan()
-      if (again.plan.digest !== plan.digest) {
-        if (round >= MOST_ROUNDS)
-          return await finish(options, again, { state: 'failed', message: 'the host changed under every plan; look who changes it', startedAt })
+      if (again.plan.digest !== made.plan.digest) {
         desk.remark(
-          `The approved plan ${plan.digest.slice(0, 12)}… is void: ${host} or the runbooks changed meanwhile. This is a new plan and needs a new answer.`,
+          `The approved plan ${short(made.plan)} is void, because ${whatMoved(made.plan, again.plan)}. What is planned now needs an answer of its own.`,
         )
         continue
       }
+      made = again
+      run.made = made
     }
+
     const applied = await applyPlan(options, made)
-    if (applied.state === 'moved' && round < MOST_ROUNDS) {
-      desk.remark(`Nothing was changed: ${applied.message}.`)
+    run.applied = applied
+    if (CancellationScope.current().consideredCancelled) return { state: 'cancelled', message: applied.message }
+    if (applied.state === 'moved') {
+      desk.remark(`Planned again: ${applied.message}.`)
+      if (applied.steps.length === 0) round -= 1
       continue
     }
-    if (applied.state !== 'applied') {
-      return await finish(options, made, { state: applied.state === 'rolled back' ? 'rolled_back' : 'failed', message: applied.message, applied, startedAt })
-    }
+    if (applied.state !== 'applied') return { state: applied.state === 'rolled back' ? 'rolled_back' : 'failed', message: applied.message }
+
     const proof = await prove(options, applied, made)
-    if (proof.ok) return await finish(options, made, { state: 'done', message: applied.message, applied, proof: proof.proof, startedAt })
-    const undone = await applyPlan(options, made, 'undo')
-    const state = undone.state === 'rolled back' ? 'rolled_back' : 'failed'
-    return await finish(options, made, { state, message: `${proof.why}; ${undone.message}`, applied: undone, startedAt })
+    if (proof.ok) return { state: 'done', message: applied.message, proof: proof.proof }
+    return await takeBack(options, run, made, applied, proof.why)
   }
+  return { state: 'failed', message: `${host} changed under ${MOST_ROUNDS} plans, one after the other: look who changes it` }
+}
+
+async function alreadySo(options: ChangeOptions, made: MadePlan): Promise<Ending> {
+  const nothing: AppliedPlan = { state: 'applied', steps: [], message: 'everything is as wanted already' }
+  if (options.provesUnchanged !== true) return { state: 'already_so', message: nothing.message }
+  const proof = await prove(options, nothing, made)
+  return proof.ok ? { state: 'already_so', message: nothing.message, proof: proof.proof } : { state: 'failed', message: proof.why }
 }
 
 async function prove(options: ChangeOptions, applied: AppliedPlan, made: MadePlan): Promise<{ ok: true; proof: Json } | { ok: false; why: string }> {
@@ -111,125 +144,169 @@ async function prove(options: ChangeOptions, applied: AppliedPlan, made: MadePla
   }
 }
 
-/** Carries out a plan under the host's one apply; waits for another run that holds it, and says for whom. */
+/** The change did not do what it is for: only the steps that we took are taken back, not what held before. */
+async function takeBack(options: ChangeOptions, run: RunSoFar, made: MadePlan, applied: AppliedPlan, why: string): Promise<Ending> {
+  const { workflowId, runId } = workflowInfo()
+  const resume = { recordId: applyRecordId(workflowId, runId, made.plan.digest), steps: statesOf(applied) }
+  let undone = await applyPlan(options, made, 'undo', resume)
+  while (undone.state === 'moved') undone = await applyPlan(options, made, 'undo', resume)
+  run.applied = undone
+  return { state: undone.state === 'rolled back' ? 'rolled_back' : 'failed', message: `${why}; ${undone.message}` }
+}
+
+function statesOf(applied: AppliedPlan): Record<string, StepState> {
+  return Object.fromEntries(applied.steps.map(({ id, outcome }) => [id, outcome]))
+}
+
+/**
+ * Carries out a plan under the host's one apply. While another run holds that, it waits and says for whom; the host is another one then, so the answer is
+ * `moved` without a step, and the caller plans again.
+ */
 export async function applyPlan(
   options: Pick<ChangeOptions, 'runbook' | 'host'>,
-  made: Pick<MadePlan, 'plan' | 'route'>,
-  mode: 'apply' | 'undo' = 'apply',
+  made: Pick<MadePlan, 'plan' | 'route' | 'policy'>,
+  mode: ApplyInput['mode'] = 'apply',
+  resume?: ApplyInput['resume'],
 ): Promise<AppliedPlan> {
   const { workflowId, runId } = workflowInfo()
-  const applyWorkflowId = workflowIds.apply(options.host)
-  for (let wait = 1; ; wait = Math.min(60, wait * 2)) {
-    phase(mode, `${mode === 'apply' ? 'Changing' : 'Taking back the change of'} ${options.host}: ${made.plan.steps.length} steps.`)
-    try {
-      return await executeChild<typeof applyChange>('applyChange', {
-        workflowId: applyWorkflowId,
-        args: [{ plan: made.plan, route: made.route, for: { workflowId, runId, runbook: options.runbook }, mode }],
-        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        staticSummary: made.plan.title.slice(0, 180),
-      })
-    } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) {
-        const holder = await changeAtHome().describeHolder.executeWithOptions({ summary: `Who changes ${options.host} now?` }, [
-          { host: options.host, applyWorkflowId },
-        ])
-        phase('wait', `Another run changes ${options.host} now: ${holder ?? 'it has just ended'}. This one follows.`)
-        await sleep(`${wait} seconds`, { summary: `Wait for ${holder ?? applyWorkflowId}` })
-        continue
-      }
-      if (error instanceof ChildWorkflowFailure && !isCancellation(error)) {
-        return {
-          state: 'failed',
-          steps: [],
-          message: `the apply was ended from outside: ${rootCause(error) ?? error.message}; the next run on ${options.host} offers to finish or undo it`,
-        }
-      }
-      throw error
-    }
+  const { plan, route, policy } = made
+  phase(mode, `${mode === 'apply' ? 'Changing' : 'Taking back the change of'} ${options.host}: ${plan.steps.length} steps.`)
+  try {
+    return await executeChild<typeof applyChange>('applyChange', {
+      workflowId: workflowIds.apply(options.host),
+      args: [{ plan, route, policy, for: { workflowId, runId, runbook: options.runbook }, mode, ...(resume === undefined ? {} : { resume }) }],
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+      staticSummary: plan.title.slice(0, 180),
+    })
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return await waitForOther(options.host)
+    if (!(error instanceof ChildWorkflowFailure) || isCancellation(error)) throw error
+    const message = `the apply was ended from outside: ${rootCause(error) ?? error.message}; the next run on ${options.host} asks whether to finish or undo it`
+    return { state: 'failed', steps: [], message }
+  }
+}
+
+async function waitForOther(host: string): Promise<AppliedPlan> {
+  const asked = { host, applyWorkflowId: workflowIds.apply(host) }
+  let seen: string | null = null
+  for (let seconds = 1; ; seconds = Math.min(LONGEST_WAIT_SECONDS, seconds * 2)) {
+    const holder = await changeAtHome().describeHolder.executeWithOptions({ summary: `Who changes ${host} now?` }, [asked])
+    if (holder === null) return { state: 'moved', steps: [], message: `${seen ?? 'another run'} changed ${host} first` }
+    seen = holder
+    phase('wait', `Waiting for **${holder}**, which changes ${host} now.`)
+    await sleep(`${seconds} seconds`, { summary: `Wait for ${holder}`.slice(0, 180) })
   }
 }
 
 /** An earlier run was ended in the middle of changing this host: that comes first. @returns why this run cannot go on, or undefined */
-async function recoverUnfinished(options: ChangeOptions): Promise<{ state: 'rejected' | 'timed_out' | 'failed' | 'rolled_back'; message: string } | undefined> {
-  const applyWorkflowId = workflowIds.apply(options.host)
-  const args = { host: options.host, applyWorkflowId }
+async function recoverUnfinished(options: ChangeOptions): Promise<Ending | undefined> {
+  const { host, desk } = options
+  const asked = { host, applyWorkflowId: workflowIds.apply(host) }
   for (;;) {
-    const record = await changeAtHome().unfinishedApply.executeWithOptions({ summary: `Was a change of ${options.host} ended in the middle?` }, [args])
+    const record = await changeAtHome().unfinishedApply.executeWithOptions({ summary: `Was a change of ${host} ended in the middle?` }, [asked])
     if (record === null) return undefined
-    const made = await options.makePlan()
-    const { finish: finishing, undo } = recoveryPlans(record)
-    options.desk.remark(
-      `${record.workflowId} was ended in the middle of changing ${options.host}, at ${record.startedAt}. First that is finished or taken back.`,
-    )
-    const choices = [finishing, undo].filter((plan) => plan.steps.length > 0)
-    if (choices.length > 0) {
-      const decision = await options.desk.ask(choices, made.policy)
-      if (decision.state !== 'approved') return decision
-      const applied = await applyPlan(options, { plan: decision.plan, route: made.route })
-      if (applied.state !== 'applied')
-        return { state: applied.state === 'rolled back' ? 'rolled_back' : 'failed', message: `the recovery did not come through: ${applied.message}` }
+    const ways = recoveryPlans(record)
+    let way: (typeof ways)[number] | undefined
+    if (ways.length > 0) {
+      desk.remark(`${record.workflowId} was ended in the middle of changing ${host}, at ${record.startedAt}. What becomes of that comes first.`)
+      const decision = await desk.ask(
+        ways.map(({ plan }) => plan),
+        record.policy,
+      )
+      if (decision.state !== 'approved') return { ...decision, message: `${decision.message}; what ${record.workflowId} began is as it was found` }
+      way = ways.find(({ plan }) => plan.digest === decision.plan.digest)
     }
-    await changeAtHome().forgetApply.executeWithOptions({ summary: 'Close the record of the earlier run' }, [{ host: options.host, id: record.id }])
+    if (way === undefined || way.way === 'leave') {
+      await changeAtHome().endApply.executeWithOptions({ summary: 'Close the record of the earlier run' }, [{ host, id: record.id }])
+      continue
+    }
+    const mode = way.way === 'finish' ? 'apply' : 'undo'
+    const applied = await applyPlan(options, record, mode, { recordId: record.id, steps: record.steps })
+    if (applied.state === 'moved' && applied.steps.length === 0) continue
+    const isDone = applied.state === (mode === 'apply' ? 'applied' : 'rolled back')
+    if (!isDone) return { state: 'failed', message: `the recovery (${way.way}) did not come through: ${applied.message}` }
+    desk.remark(`What ${record.workflowId} began was ${mode === 'apply' ? 'finished' : 'taken back'}: ${applied.message}.`)
   }
 }
 
-interface Ending {
-  readonly state: ChangeResult['state']
-  readonly message: string
-  readonly startedAt: string
-  readonly applied?: AppliedPlan
-  readonly proof?: Json
+/** Why two plans differ, for whoever approved the first. */
+function whatMoved(approved: ChangePlan, now: ChangePlan): string {
+  const steps = (plan: ChangePlan) => new Map(plan.steps.map((step) => [step.id, planDigest({ ...plan, steps: [step] })]))
+  const [before, after] = [steps(approved), steps(now)]
+  const named = (words: string, ids: readonly string[]) => (ids.length === 0 ? [] : [`${words}: ${ids.slice(0, 5).join(', ')}`])
+  const parts = [
+    ...named(
+      'no longer needed or possible',
+      [...before.keys()].filter((id) => !after.has(id)),
+    ),
+    ...named(
+      'new',
+      [...after.keys()].filter((id) => !before.has(id)),
+    ),
+    ...named(
+      'other than approved',
+      [...before].filter(([id, digest]) => after.has(id) && after.get(id) !== digest).map(([id]) => id),
+    ),
+  ]
+  return `${approved.host} or the runbooks changed meanwhile (${parts.join('; ') || 'the order of the steps'})`
 }
 
-async function finish(options: ChangeOptions, made: MadePlan | null, ending: Ending): Promise<ChangeResult> {
+const short = (plan: ChangePlan): string => `${plan.digest.slice(0, 12)}…`
+
+async function finish(options: ChangeOptions, run: RunSoFar, ending: Ending): Promise<ChangeResult> {
+  const { desk } = options
   phase('receipt', 'Writing the receipt.')
-  const approval = made === null || made.plan.steps.length === 0 ? null : { digest: made.plan.digest, answers: options.desk.answersFor(made.plan) }
-  const result: ChangeResult = {
+  const { made, applied } = run
+  const asked = made !== null && made.plan.steps.length > 0 ? { digest: made.plan.digest, answers: desk.answersFor(made.plan) } : null
+  const result: Omit<ChangeResult, 'receipt'> = {
     state: ending.state,
     message: ending.message,
     planDigest: made?.plan.digest ?? null,
-    steps: ending.applied?.steps ?? [],
-    approval,
+    steps: applied?.steps ?? [],
+    approval: asked,
     proof: ending.proof ?? null,
-    receipt: null,
   }
-  const receipt = await writeRunReceipt(options, made, result, ending.startedAt)
-  phase('done', `${ending.state}: ${ending.message}`)
-  await condition(allHandlersFinished)
+  const receipt = await writeRunReceipt({ ...options, otherAnswers: desk.answersBeside(made?.plan) }, made, result, run.startedAt)
+  phase('done', `**${ending.state}**: ${ending.message}`)
+  await CancellationScope.nonCancellable(() => condition(allHandlersFinished))
   return { ...result, receipt }
 }
 
 /** One receipt a run; a repeated call finds it. */
 export async function writeRunReceipt(
-  options: Pick<ChangeOptions, 'runbook' | 'host' | 'requestedBy'>,
+  options: Pick<ChangeOptions, 'runbook' | 'host' | 'requestedBy'> & { readonly otherAnswers?: readonly CountedAnswer[] },
   made: Pick<MadePlan, 'runbookDigest' | 'observed'> | null,
   result: Omit<ChangeResult, 'receipt'>,
   startedAt: string,
 ): Promise<ChangeResult['receipt']> {
   const { workflowId, runId } = workflowInfo()
-  const answers = result.approval?.answers ?? []
-  const yes = answers.find((answer) => answer.decision === 'approve')
-  return await CancellationScope.nonCancellable(() =>
-    changeAtHome().writeRunReceipt.executeWithOptions({ summary: 'Append the receipt' }, [
-      {
-        body: {
-          kind: options.runbook,
-          run: { runbook: options.runbook, runbookDigest: made?.runbookDigest ?? null, workflowId, runId },
-          requestedBy: options.requestedBy ?? 'operator',
-          approval: yes === undefined ? null : { digest: yes.digest, approver: yes.approver, at: yes.at, signed: yes.proof === 'signed' },
-          observed: { host: options.host, ...(made?.observed ?? {}) },
-          steps: result.steps.map(({ id, outcome }) => ({ what: id, outcome })),
-          outcome: {
-            state: result.state,
-            planDigest: result.planDigest,
-            answers: answers.map(({ decision, approver, at, proof, digest }) => ({ decision, approver, at, proof, digest })),
-            approvedOwn: yes !== undefined && yes.approver === options.requestedBy,
-            proof: result.proof,
-          },
-          times: { startedAt, endedAt: new Date().toISOString() },
-        },
-      },
-    ]),
-  )
+  const { runbook, requestedBy } = options
+  const answers = [...(options.otherAnswers ?? []), ...(result.approval?.answers ?? [])]
+  const yes = result.approval?.answers.find((answer) => answer.decision === 'approve')
+  const body = {
+    kind: runbook,
+    run: { runbook, runbookDigest: made?.runbookDigest ?? null, workflowId, runId },
+    requestedBy: requestedBy ?? 'not known',
+    approval: yes === undefined ? null : { digest: yes.digest, approver: yes.approver, at: yes.at, signed: yes.proof === 'signed' },
+    observed: { host: options.host, ...(made?.observed ?? {}) },
+    steps: result.steps.map(({ id, outcome }) => ({ what: id, outcome })),
+    outcome: {
+      state: result.state,
+      planDigest: result.planDigest,
+      // `own`: whoever asked for the run approved it; the policy allows that to one operator alone.
+      answers: answers.map(({ decision, approver, at, proof, digest, reason }) => ({
+        decision,
+        approver,
+        at,
+        proof,
+        digest,
+        reason,
+        own: approver === requestedBy,
+      })),
+      proof: result.proof,
+    },
+    times: { startedAt, endedAt: new Date().toISOString() },
+  }
+  return await CancellationScope.nonCancellable(() => changeAtHome().writeRunReceipt.executeWithOptions({ summary: 'Append the receipt' }, [{ body }]))
 }

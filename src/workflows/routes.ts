@@ -20,14 +20,15 @@ export function atHome() {
   return { taskQueue: queueNames(workflowInfo().taskQueue).state }
 }
 
-/** One step on a host. It may be repeated without harm: what took place already is found. */
+/**
+ * One step on a host. It may be repeated without harm: what took place already is found. Attempts are counted, not time: while no worker is up nothing is given up.
+ */
 export function changeAtSite(route: HostRoute) {
   return proxyActivities<ChangeActivities>({
     ...atSite(route),
     startToCloseTimeout: '5 minutes',
     heartbeatTimeout: '20 seconds',
-    scheduleToCloseTimeout: '30 minutes',
-    retry: { initialInterval: '2 seconds', maximumInterval: '1 minute', nonRetryableErrorTypes: ['InvalidInput'] },
+    retry: { initialInterval: '2 seconds', maximumInterval: '1 minute', maximumAttempts: 25, nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }
 

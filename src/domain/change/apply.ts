@@ -1,6 +1,7 @@
 /** How an approved plan is carried out, and the record by which a run that was ended in the middle is finished or taken back. */
-import type { CountedAnswer } from './approval.js'
-import { type ChangePlan, type Json, type PlanStep, sealPlan } from './plan.js'
+import type { HostRoute } from '../proof/types.js'
+import type { ApprovalPolicy, CountedAnswer } from './approval.js'
+import { type ChangePlan, type Json, type PlanStep, type PlanWarning, sealPlan } from './plan.js'
 import type { Difference } from './remote-program.js'
 
 /** `started` is written before the effect, so that no effect is without a trace. */
@@ -14,10 +15,12 @@ export interface ApplyRecord {
   readonly workflowId: string
   readonly runId: string
   readonly plan: ChangePlan
+  /** Who may say how it is ended when its run cannot: the policy it was approved under. */
+  readonly policy: ApprovalPolicy
+  readonly route: HostRoute
   /** By step id. */
   readonly steps: Readonly<Record<string, StepState>>
   readonly startedAt: string
-  readonly state: 'open' | 'applied' | 'rolled back' | 'failed'
 }
 
 export interface StepOutcome {
@@ -57,24 +60,40 @@ export function sayDifferences(differences: readonly Difference[]): string {
     .join('; ')
 }
 
+/** True when a step took effect, or may have. */
+export function isTouched(state: StepState | undefined): boolean {
+  return state === 'started' || state === 'applied' || state === 'not undone'
+}
+
 /**
- * The two ways out of an apply that was ended in the middle. Both are plans like any other: approved by digest, compared before each effect.
- * *Finish* holds the steps that are not known to hold; *undo* takes back, last first, those that may have taken place.
+ * The ways out of an apply that was ended in the middle; the digest of an answer chooses. *Finish* holds the steps that are not known to hold; *undo* takes back,
+ * last first, those that may have taken place; *leave* gives the host to people as it is. Empty when no step was begun: then there is nothing to decide.
  */
-export function recoveryPlans(record: ApplyRecord): { readonly finish: ChangePlan; readonly undo: ChangePlan } {
-  const stateOf = (step: PlanStep): StepState => record.steps[step.id] ?? 'pending'
-  const touched = record.plan.steps.filter((step) => stateOf(step) === 'started' || stateOf(step) === 'applied' || stateOf(step) === 'not undone')
-  const open = record.plan.steps.filter((step) => stateOf(step) !== 'applied' && stateOf(step) !== 'already')
-  const { host, facts } = record.plan
-  const about = { host, facts, warnings: [] as const }
-  const finish = sealPlan({ ...about, runbook: `${record.runbook}: finish`, title: `Finish what ${record.workflowId} began on ${host}`, steps: open })
-  const undo = sealPlan({
-    ...about,
-    runbook: `${record.runbook}: undo`,
-    title: `Take back what ${record.workflowId} began on ${host}`,
-    steps: touched.toReversed().flatMap((step) => ('effect' in step.undo ? [undoStepOf(step, step.undo.effect)] : [])),
+export function recoveryPlans(record: ApplyRecord): readonly RecoveryPlan[] {
+  const { runbook, workflowId, host, plan, startedAt } = record
+  const touched = plan.steps.filter((step) => isTouched(record.steps[step.id]))
+  if (touched.length === 0) return []
+  const open = plan.steps.filter((step) => record.steps[step.id] !== 'applied' && record.steps[step.id] !== 'already')
+  const undo = touched.toReversed().flatMap((step) => ('effect' in step.undo ? [undoStepOf(step, step.undo.effect)] : []))
+  const begun = `what ${workflowId} began on ${host} at ${startedAt}`
+  const way = (name: RecoveryPlan['way'], title: string, steps: readonly PlanStep[]): RecoveryPlan => ({
+    way: name,
+    plan: sealPlan({ runbook: `${runbook}: ${name}`, host, title, steps, facts: {}, warnings: name === 'undo' ? lasting(touched) : [] }),
   })
-  return { finish, undo }
+  return [
+    way('finish', `Finish ${begun}`, open),
+    ...(undo.length === 0 ? [] : [way('undo', `Take back ${begun}`, undo)]),
+    way('leave', `Leave ${begun} as it is now`, []),
+  ]
+}
+
+export interface RecoveryPlan {
+  readonly way: 'finish' | 'undo' | 'leave'
+  readonly plan: ChangePlan
+}
+
+function lasting(touched: readonly PlanStep[]): PlanWarning[] {
+  return touched.flatMap(({ what, undo }) => ('none' in undo ? [{ code: 'no_undo', message: `cannot be taken back: ${what} (${undo.none})` }] : []))
 }
 
 /** A step that takes another one back. */

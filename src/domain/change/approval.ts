@@ -67,9 +67,7 @@ export function isPreApproved(plan: ChangePlan, policy: ApprovalPolicy): boolean
   return policy.preApproveHarmless && !isDestructive(plan)
 }
 
-/**
- * Why an answer does not count, or undefined when it does.
- */
+/** Why an answer does not count; undefined when it does. The caller of an update sees it, a signal's is shown in the plan. */
 export function refusalOf(state: ApprovalState, decision: 'approve' | 'reject', answer: ApprovalAnswer): string | undefined {
   const { policy } = state
   if (state.expired) return `the time for an answer (${policy.timeoutHours} h) is over: no answer is a no; start the run again`
@@ -82,8 +80,10 @@ export function refusalOf(state: ApprovalState, decision: 'approve' | 'reject', 
   if (answer.reason.trim() === '') return 'an answer needs a reason'
   const earlier = state.answers.find((each) => each.approver === answer.approver && each.digest === answer.digest)
   if (earlier !== undefined) return `${answer.approver} has answered already (${earlier.decision} at ${earlier.at})`
-  if (decision === 'approve' && !policy.mayApproveOwn && state.requestedBy === answer.approver) {
-    return `${answer.approver} asked for this run, and the policy lets nobody approve their own (may_approve_own)`
+  if (decision === 'approve' && !policy.mayApproveOwn) {
+    const asked = state.requestedBy
+    if (asked === null) return 'who asked for this run is not known, and the policy lets nobody approve their own (may_approve_own): start it with requestedBy'
+    if (asked === answer.approver) return `${asked} asked for this run, and the policy lets nobody approve their own (may_approve_own)`
   }
   if (policy.signature === 'required' && answer.signature === undefined) return 'the policy wants a signed answer: nightshift approve … --sign KEY'
   return undefined
