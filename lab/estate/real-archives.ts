@@ -1,0 +1,42 @@
+/**
+ * Real, small archives of one guest on earlier nights, made by the emulated vzdump: they can be read to their end within a second,
+ * which the big ones of a healthy estate (holes of natural size) cannot. They take the place of the archives that were there.
+ */
+import type { LabHost } from '../host.js'
+
+const DAY_SECONDS = 86_400
+
+/** @param nightsAgo newest last or in any order; each gives one archive, begun that many days before now @returns the archives' volids, newest first */
+export async function makeRealArchives(
+  host: LabHost,
+  of: { readonly vmid: number; readonly storage: string; readonly folder: string; readonly nightsAgo: readonly number[] },
+): Promise<string[]> {
+  const { vmid, storage, folder, nightsAgo } = of
+  await host.exec(['perl', '-MJSON::PP', '-e', FORGET_SIZE, String(vmid)])
+  await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*`, '-delete'])
+  const now = Math.floor(Date.now() / 1000)
+  for (const ago of [...nightsAgo].sort((a, b) => b - a)) {
+    const start = now - ago * DAY_SECONDS
+    await host.exec(
+      ['vzdump', String(vmid), '--storage', storage, '--mode', 'snapshot', '--compress', 'zstd', '--prune-backups', 'keep-all=1', '--quiet', '1'],
+      {
+        env: { NIGHTSHIFT_LAB_NOW: String(start) },
+      },
+    )
+    await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*`, '-newermt', '-1 minute', '-exec', 'touch', '-d', `@${start + 60}`, '{}', ';'])
+  }
+  const { stdout } = await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*.zst`, '-printf', '%f\n'])
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .sort()
+    .reverse()
+    .map((name) => `${storage}:backup/${name}`)
+}
+
+/** The emulator makes an archive as big as the nights before; not this guest's. */
+const FORGET_SIZE = `
+my $path = '/etc/nightshift-lab/pve.json';
+open my $in, '<', $path or die $!; my $settings = decode_json(do { local $/; <$in> });
+delete $settings->{archive_bytes}{$ARGV[0]};
+open my $out, '>', $path or die $!; print $out encode_json($settings);`
