@@ -146,6 +146,7 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
         runbooks: set,
         observations,
         memory: deps.state.readMemory(),
+        enrollments: deps.state.enrollments.list(),
         now: takenAt,
         pass: { passId: args.passId, workflowId: args.workflowId, runId: args.runId },
       })

@@ -14,6 +14,7 @@ import { isMounted, storageOfPath } from './storages.js'
 import type { JudgedTarget } from './targets.js'
 import { conditionOf, firstDueOf } from './targets.js'
 import { waiverState } from './waivers.js'
+import { timeInWords } from './words.js'
 
 /** Limit of a guest that no target names, by its classification in estate.yaml (`important` unless told). */
 const LIMIT_SECONDS: Readonly<Record<Classification, number>> = { critical: 26 * 3600, important: 48 * 3600, rebuildable: 168 * 3600 }
@@ -73,7 +74,9 @@ function judgeGuest(pass: Pass, own: ProxmoxView, guest: GuestView, targets: rea
   const { vmid, name, type } = guest.seen
   const key = `${own.view.host.name}/${vmid}`
   rememberGuest(pass, key, guest)
-  const verdict = coverageVerdict(pass, own, guest, targets) ?? withRemarks(pass, own, guest, freshnessVerdict(pass, own, guest, targets))
+  const verdict =
+    coverageVerdict(pass, own, guest, targets) ??
+    withRemarks(pass, own, guest, enrollmentVerdict(pass, own, guest, targets) ?? freshnessVerdict(pass, own, guest, targets))
   const jobs = (own.jobs ?? []).filter((job) => job.seen.enabled && job.covers.has(vmid)).map((job) => job.seen.id)
   return { site: own.view.host.site, host: own.view.host.name, node: own.node, vmid, name, type, ...verdict, jobs }
 }
@@ -128,6 +131,34 @@ function coverageVerdict(pass: Pass, own: ProxmoxView, guest: GuestView, targets
   }
   report(pass, guestSubject(own.view, vmid), 'coverage', verdict)
   return verdict
+}
+
+/**
+ * A run waits for its first scheduled artifact: then archives made by hand say nothing, and the run's own word counts. Null where none waits, or where an
+ * enabled target says already that its backups run and can be verified.
+ */
+function enrollmentVerdict(pass: Pass, own: ProxmoxView, guest: GuestView, targets: readonly JudgedTarget[]): GuestVerdict | null {
+  const { vmid, name } = guest.seen
+  const { host, clockSeconds, zone } = own.view
+  const open = pass.enrollments.find((each) => each.host === host.name && each.vmid === vmid)
+  if (open === undefined || targets.some(({ target }) => target.enabled)) return null
+  const late = open.expectedBySeconds !== null && clockSeconds > open.expectedBySeconds ? open.expectedBySeconds : null
+  const since = open.overdueSinceSeconds ?? late
+  const state = since === null ? 'LATE' : 'MISSING'
+  const decision = pass.runbooks.estate.guests.find((entry) => entry.host === host.name && entry.vmid === vmid)
+  const classification = decision?.classification ?? targets[0]?.target.classification
+  const due = open.expectedBySeconds === null ? 'no run of it is in sight' : `due by ${timeInWords(open.expectedBySeconds, zone)}`
+  const verdict = {
+    reason: since === null ? ('awaiting_first_artifact' as const) : ('overdue' as const),
+    severity: severityOf(state, classification === 'rebuildable'),
+    message:
+      since === null
+        ? `waits for its first scheduled backup from job ${open.job}, ${due}; ${open.message}`
+        : `its first scheduled backup from job ${open.job} is overdue since ${timeInWords(since, zone)}; ${open.message}; ${open.workflowId} goes on waiting`,
+    next: since === null ? null : `nightshift plan ${open.workflowId}`,
+  }
+  report(pass, guestSubject(own.view, vmid), 'freshness', { ...verdict, message: `guest ${vmid} (${name}): ${verdict.message}` })
+  return { state, ...verdict }
 }
 
 /** Produced: the target's own verdict where there is one (one subject, one finding), else the guest's archives. */

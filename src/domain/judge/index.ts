@@ -2,6 +2,7 @@
  * Judges one pass: what was seen on every host against what the runbooks promise. Pure; the same input gives the same document,
  * whatever the order of the observations.
  */
+import type { OpenEnrollment } from '../enroll/open.js'
 import type { RunbookSet } from '../estate.js'
 import type { HostObservation } from '../observation.js'
 import type { Instant, StatusDocument } from '../status.js'
@@ -27,6 +28,8 @@ export interface JudgeInput {
   readonly observations: readonly HostObservation[]
   /** Memory of the pass before, as JSON; of an unknown shape it counts as none. */
   readonly memory: unknown
+  /** Guests whose first scheduled artifact a run waits for. */
+  readonly enrollments?: readonly OpenEnrollment[]
   /** When the pass was taken, by the worker's clock. */
   readonly now: Instant
   readonly pass: { readonly passId: string; readonly workflowId: string; readonly runId: string }
@@ -42,6 +45,7 @@ export function judgePass(input: JudgeInput): { status: StatusDocument; memory: 
     now: input.now,
     hosts,
     memory,
+    enrollments: input.enrollments ?? [],
     draft: { targets: {}, guests: {}, jobs: {}, hosts: {} },
     findings: [],
   }

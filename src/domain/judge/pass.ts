@@ -2,6 +2,7 @@
  * What every judge of a pass works with: the runbooks, what was seen on each host with that host's own clock and zone,
  * last pass's memory, and the place where rows and findings are gathered.
  */
+import type { OpenEnrollment } from '../enroll/open.js'
 import type { Host, RunbookSet } from '../estate.js'
 import type { DirectorySeen, HostObservation, Reading } from '../observation.js'
 import { normaliseFolder } from '../probe/plan.js'
@@ -32,6 +33,8 @@ export interface Pass {
   readonly now: Instant
   readonly hosts: ReadonlyMap<string, HostView>
   readonly memory: JudgeMemory
+  /** Guests whose first scheduled artifact a run waits for. */
+  readonly enrollments: readonly OpenEnrollment[]
   readonly draft: MemoryDraft
   readonly findings: Finding[]
 }

@@ -60,6 +60,7 @@ export function viewRetention(world: RetentionWorld): RetentionView {
     now: new Date(nowSeconds * 1000).toISOString(),
     hosts,
     memory: readMemory(world.memory),
+    enrollments: [],
     draft: { targets: {}, guests: {}, jobs: {}, hosts: {} },
     findings: [],
   }
