@@ -2,6 +2,7 @@
  * What the operator wants to be true, as typed objects: the shape of the runbook files after loading.
  * `src/runbooks/` reads YAML into these types; everything else works on them. No I/O here.
  */
+import type { EmailRelayRunbook } from './email-relay-runbook.js'
 import type { VzdumpRunbook } from './vzdump-runbook.js'
 
 /** How much a target's loss would hurt; decides its default freshness limit (critical 26 h, important 48 h, rebuildable 168 h). */
@@ -206,6 +207,8 @@ export interface RunbookSet {
   readonly alerts: AlertContract
   /** Absent: there is no `vzdump.yaml`, and what needs it says so. */
   readonly vzdump?: VzdumpRunbook
+  /** Absent: there is no `email-relay.yaml`. */
+  readonly emailRelay?: EmailRelayRunbook
   /** SHA-256 (hex) over the RFC 8785 form of the parsed files: `rulesDigest` of status and receipts. */
   readonly digest: string
 }

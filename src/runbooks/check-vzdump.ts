@@ -15,14 +15,7 @@ export function checkVzdump(source: YamlSource, estate: YamlSource | undefined):
     .filter((name): name is string => typeof name === 'string')
   const refuseTwice = (path: Path, key: string, what: string) => problems.push(...twice(source, path, key, what))
 
-  for (const part of ['approval', 'retention']) {
-    const needed = source.at([part, 'needed'])
-    const approvers = source.at([part, 'approvers'])
-    if (typeof needed === 'number' && Array.isArray(approvers) && new Set(approvers).size < needed) {
-      const allowed = `at most the ${new Set(approvers).size} different approvers listed`
-      problems.push(source.problem([part, 'needed'], { allowed, hint: 'nobody could ever approve: lower it, or list more people' }))
-    }
-  }
+  problems.push(...refuseMoreThanApprovers(source, ['approval', 'retention']))
   refuseTwice(['hosts'], 'host', 'host')
   for (const [index, row] of rowsAt(source, ['hosts']).entries()) {
     if (estate !== undefined && typeof row.host === 'string' && !proxmoxHosts.includes(row.host)) {
@@ -43,7 +36,19 @@ export function checkVzdump(source: YamlSource, estate: YamlSource | undefined):
   return { problems, warnings: [] }
 }
 
-function twice(source: YamlSource, path: Path, key: string, what: string): RunbookProblem[] {
+/** Approvals that nobody could ever give. */
+export function refuseMoreThanApprovers(source: YamlSource, parts: readonly string[]): RunbookProblem[] {
+  return parts.flatMap((part) => {
+    const needed = source.at([part, 'needed'])
+    const approvers = source.at([part, 'approvers'])
+    if (typeof needed !== 'number' || !Array.isArray(approvers) || new Set(approvers).size >= needed) return []
+    const allowed = `at most the ${new Set(approvers).size} different approvers listed`
+    return [source.problem([part, 'needed'], { allowed, hint: 'nobody could ever approve: lower it, or list more people' })]
+  })
+}
+
+/** Rows of a list that have the same `key`. */
+export function twice(source: YamlSource, path: Path, key: string, what: string): RunbookProblem[] {
   const firstLines = new Map<unknown, number>()
   return rowsAt(source, path).flatMap((row, index) => {
     const value = row[key]
@@ -64,7 +69,8 @@ function twice(source: YamlSource, path: Path, key: string, what: string): Runbo
   })
 }
 
-function rowsAt(source: YamlSource | undefined, path: Path): Row[] {
+/** The mappings of a list; what is none stands for an empty one. */
+export function rowsAt(source: YamlSource | undefined, path: Path): Row[] {
   const value = source?.at(path)
   return Array.isArray(value) ? value.map((row: unknown) => (typeof row === 'object' && row !== null && !Array.isArray(row) ? (row as Row) : {})) : []
 }

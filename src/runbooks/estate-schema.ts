@@ -92,6 +92,7 @@ export const estateSchema = f
         calendar: f.localPath().optional().describe('Left out: calendar.yaml, or backup.calendar.yaml where that is the one there.'),
         alerts: f.localPath().optional().describe('Left out: alerts.yaml.'),
         vzdump: f.localPath().optional().describe('Left out: vzdump.yaml, where there is one.'),
+        email_relay: f.localPath().optional().describe('Left out: email-relay.yaml, where there is one.'),
       })
       .optional()
       .describe('The other files, when they are named or kept elsewhere.'),

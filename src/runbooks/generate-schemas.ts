@@ -8,11 +8,19 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { alertsSchema } from './alerts-schema.js'
 import { calendarSchema } from './calendar-schema.js'
+import { emailRelaySchema } from './email-relay-schema.js'
 import { estateSchema } from './estate-schema.js'
 import { inventorySchema } from './inventory-schema.js'
 import { vzdumpSchema } from './vzdump-schema.js'
 
-const SCHEMAS = { estate: estateSchema, inventory: inventorySchema, calendar: calendarSchema, alerts: alertsSchema, vzdump: vzdumpSchema }
+const SCHEMAS = {
+  estate: estateSchema,
+  inventory: inventorySchema,
+  calendar: calendarSchema,
+  alerts: alertsSchema,
+  vzdump: vzdumpSchema,
+  'email-relay': emailRelaySchema,
+}
 
 /** File name → text of every schema, as committed under `schemas/`. */
 export function renderSchemas(): Map<string, string> {

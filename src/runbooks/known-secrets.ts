@@ -10,6 +10,7 @@ export function knownSecrets(set: RunbookSet): KnownSecret[] {
     { name: 'receipt signing key', reference: `file:${set.estate.receipts.signingKeyPath}` },
     { name: 'mail password', reference: mail?.password },
     { name: 'mailbox password', reference: mail?.mailbox?.password },
+    { name: 'relay password', reference: set.emailRelay?.relay.password },
     { name: 'second channel', reference: secondChannel?.url },
     { name: 'second channel token', reference: secondChannel?.token },
   ]

@@ -8,12 +8,15 @@ import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { RunbookSet } from '../domain/estate.js'
 import { alertsSchema } from './alerts-schema.js'
 import { calendarSchema } from './calendar-schema.js'
+import { checkEmailRelay } from './check-email-relay.js'
 import { checkReferences } from './check-references.js'
 import { checkShape } from './check-shape.js'
 import { checkVzdump } from './check-vzdump.js'
+import { emailRelaySchema } from './email-relay-schema.js'
 import { estateSchema } from './estate-schema.js'
 import { inventorySchema } from './inventory-schema.js'
 import { normaliseAlerts, normaliseCalendar, normaliseEstate, normaliseInventory } from './normalise.js'
+import { normaliseEmailRelay } from './normalise-email-relay.js'
 import { normaliseVzdump } from './normalise-vzdump.js'
 import { RunbookErrors, type RunbookProblem, sortProblems } from './problems.js'
 import { readRunbookFile } from './read-file.js'
@@ -24,7 +27,7 @@ import { parseYaml, type YamlSource } from './yaml-source.js'
 /** The files that every configuration folder has. */
 type RequiredFile = 'estate' | 'inventory' | 'calendar' | 'alerts'
 /** Files whose runbooks cannot be used where they are missing; everything else can. */
-type OptionalFile = 'vzdump'
+type OptionalFile = 'vzdump' | 'emailRelay'
 export type RunbookFileName = RequiredFile | OptionalFile
 
 type PerFile<T> = Readonly<Record<RequiredFile, T>> & Readonly<Partial<Record<OptionalFile, T>>>
@@ -57,14 +60,16 @@ export async function loadRunbooks(configDir: string): Promise<LoadedRunbooks> {
     calendar: await choosePath(configDir, named.calendar, ['calendar.yaml', 'backup.calendar.yaml'], problems),
     alerts: await choosePath(configDir, named.alerts, ['alerts.yaml'], problems),
     vzdump: await chooseOptional(configDir, named.vzdump, 'vzdump.yaml'),
+    emailRelay: await chooseOptional(configDir, named.emailRelay, 'email-relay.yaml'),
   }
-  const [inventory, calendar, alerts, vzdump] = await Promise.all([
+  const [inventory, calendar, alerts, vzdump, emailRelay] = await Promise.all([
     readInto(paths.inventory, problems),
     readInto(paths.calendar, problems),
     readInto(paths.alerts, problems),
     readInto(paths.vzdump, problems),
+    readInto(paths.emailRelay, problems),
   ])
-  return check({ estate, inventory, calendar, alerts, vzdump }, problems, configDir)
+  return check({ estate, inventory, calendar, alerts, vzdump, emailRelay }, problems, configDir)
 }
 
 /**
@@ -103,15 +108,28 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
     problems.push(...parsed.problems)
     return parsed.source
   }
-  const sources = { estate: parse('estate'), inventory: parse('inventory'), calendar: parse('calendar'), alerts: parse('alerts'), vzdump: parse('vzdump') }
+  const sources = {
+    estate: parse('estate'),
+    inventory: parse('inventory'),
+    calendar: parse('calendar'),
+    alerts: parse('alerts'),
+    vzdump: parse('vzdump'),
+    emailRelay: parse('emailRelay'),
+  }
   const shapes = {
     estate: sources.estate && checkShape(sources.estate, estateSchema),
     inventory: sources.inventory && checkShape(sources.inventory, inventorySchema),
     calendar: sources.calendar && checkShape(sources.calendar, calendarSchema),
     alerts: sources.alerts && checkShape(sources.alerts, alertsSchema),
     vzdump: sources.vzdump && checkShape(sources.vzdump, vzdumpSchema),
+    emailRelay: sources.emailRelay && checkShape(sources.emailRelay, emailRelaySchema),
   }
-  const results = [...Object.values(shapes), checkReferences(sources), sources.vzdump && checkVzdump(sources.vzdump, sources.estate)]
+  const results = [
+    ...Object.values(shapes),
+    checkReferences(sources),
+    sources.vzdump && checkVzdump(sources.vzdump, sources.estate),
+    sources.emailRelay && checkEmailRelay(sources.emailRelay, sources.estate),
+  ]
   problems.push(...results.flatMap((result) => result?.problems ?? []))
   const warnings = results.flatMap((result) => result?.warnings ?? [])
 
@@ -126,6 +144,7 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
     calendar: normaliseCalendar(calendarFile, estate, placeOfRow(sources.calendar, 'events', 'calendar.yaml')),
     alerts: normaliseAlerts(alertsFile, configDir),
     ...(sources.vzdump && shapes.vzdump?.data ? { vzdump: normaliseVzdump(shapes.vzdump.data, sources.vzdump) } : {}),
+    ...(sources.emailRelay && shapes.emailRelay?.data ? { emailRelay: normaliseEmailRelay(shapes.emailRelay.data, sources.emailRelay, configDir) } : {}),
     digest: digestOf(sources),
     warnings: sortProblems(warnings, order),
     configDir,
@@ -135,13 +154,14 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
       calendar: fileOf(sources.calendar),
       alerts: fileOf(sources.alerts),
       ...(sources.vzdump === undefined ? {} : { vzdump: sources.vzdump.file }),
+      ...(sources.emailRelay === undefined ? {} : { emailRelay: sources.emailRelay.file }),
     },
   }
 }
 
 /** SHA-256 over the canonical form of what the files say: comments, order and layout do not count, unknown keys do. */
-function digestOf({ vzdump, ...required }: Record<RunbookFileName, YamlSource | undefined>): string {
-  const there = vzdump === undefined ? required : { ...required, vzdump }
+function digestOf({ vzdump, emailRelay, ...required }: Record<RunbookFileName, YamlSource | undefined>): string {
+  const there = { ...required, ...(vzdump === undefined ? {} : { vzdump }), ...(emailRelay === undefined ? {} : { emailRelay }) }
   const values = Object.fromEntries(Object.entries(there).map(([name, source]) => [name, source?.value ?? null]))
   return sha256Hex(canonicalJson(values))
 }
@@ -170,8 +190,8 @@ async function readInto(path: string | undefined, problems: RunbookProblem[]): P
 
 function filesNamedBy(estate: YamlSource | undefined): Partial<Record<RunbookFileName, string>> {
   const named: Partial<Record<RunbookFileName, string>> = {}
-  for (const name of ['inventory', 'calendar', 'alerts', 'vzdump'] as const) {
-    const path = estate?.at(['files', name])
+  for (const name of ['inventory', 'calendar', 'alerts', 'vzdump', 'emailRelay'] as const) {
+    const path = estate?.at(['files', name === 'emailRelay' ? 'email_relay' : name])
     if (typeof path === 'string' && !path.includes('\0')) named[name] = path
   }
   return named

@@ -22,9 +22,9 @@ const BLOCKS: readonly Block[] = [...PAGE.matchAll(/^```([a-z ]+)\n([\s\S]*?)^``
 const EXAMPLES = BLOCKS.filter((block) => block.language === 'yaml')
 
 function fileOf(block: Block): keyof Texts {
-  const name = /^# (estate|inventory|calendar|alerts|vzdump)\.yaml\n/.exec(block.text)?.[1]
+  const name = /^# (estate|inventory|calendar|alerts|vzdump|email-relay)\.yaml\n/.exec(block.text)?.[1]
   if (name === undefined) throw new Error(`the example in line ${block.line} does not say which file it is`)
-  return name as keyof Texts
+  return (name === 'email-relay' ? 'emailRelay' : name) as keyof Texts
 }
 
 /** The smallest folder: the first example of each file. */
@@ -32,7 +32,7 @@ const SMALLEST = Object.fromEntries([...EXAMPLES].reverse().map((block) => [file
 
 describe('the page about runbook files', () => {
   test('has a smallest folder that loads without a warning', () => {
-    expect(Object.keys(SMALLEST).sort()).toEqual(['alerts', 'calendar', 'estate', 'inventory', 'vzdump'])
+    expect(Object.keys(SMALLEST).sort()).toEqual(['alerts', 'calendar', 'emailRelay', 'estate', 'inventory', 'vzdump'])
     expect(load(SMALLEST).warnings).toEqual([])
   })
 

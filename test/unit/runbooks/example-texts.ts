@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { formatProblem, type LoadedRunbooks, parseRunbooks, RunbookErrors, type RunbookFileName, type RunbookProblem } from '../../../src/runbooks/index.js'
 
-/** `vzdump.yaml` may be missing, and is from most folders that tests make. */
-export type Texts = Record<Exclude<RunbookFileName, 'vzdump'>, string> & { readonly vzdump?: string }
+/** `vzdump.yaml` and `email-relay.yaml` may be missing, and are from most folders that tests make. */
+export type Texts = Record<Exclude<RunbookFileName, 'vzdump' | 'emailRelay'>, string> & { readonly vzdump?: string; readonly emailRelay?: string }
 
-const NAMES = ['estate', 'inventory', 'calendar', 'alerts', 'vzdump'] as const
-const EXAMPLE = Object.fromEntries(NAMES.map((name) => [name, readFileSync(`runbooks/${name}.yaml`, 'utf8')])) as Record<RunbookFileName, string>
+const NAMES = ['estate', 'inventory', 'calendar', 'alerts', 'vzdump', 'emailRelay'] as const
+const fileNameOf = (name: RunbookFileName) => (name === 'emailRelay' ? 'email-relay.yaml' : `${name}.yaml`)
+const EXAMPLE = Object.fromEntries(NAMES.map((name) => [name, readFileSync(`runbooks/${fileNameOf(name)}`, 'utf8')])) as Record<RunbookFileName, string>
 
 export function exampleTexts(): Record<RunbookFileName, string> {
   return { ...EXAMPLE }
@@ -19,7 +20,7 @@ export function replaced(text: string, what: string, by: string): string {
 }
 
 export function load(texts: Texts): LoadedRunbooks {
-  const given = Object.fromEntries(NAMES.flatMap((name) => (texts[name] === undefined ? [] : [[name, { file: `${name}.yaml`, text: texts[name] }]])))
+  const given = Object.fromEntries(NAMES.flatMap((name) => (texts[name] === undefined ? [] : [[name, { file: fileNameOf(name), text: texts[name] }]])))
   return parseRunbooks(given as Record<RunbookFileName, { file: string; text: string }>, '/etc/nightshift')
 }
 

@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { renderSchemas } from '../../../src/runbooks/generate-schemas.js'
 import { loadRunbooks } from '../../../src/runbooks/index.js'
 
-const FILES = ['estate', 'inventory', 'calendar', 'alerts', 'vzdump'] as const
+const FILES = ['estate', 'inventory', 'calendar', 'alerts', 'vzdump', 'email-relay'] as const
 
 describe('the example runbooks', () => {
   test('load without a warning: 34 targets, 28 enabled, on 7 hosts', async () => {

@@ -68,7 +68,7 @@ const piece = fc.oneof(
 )
 
 const edit = fc.record({
-  file: fc.constantFrom<RunbookFileName>('estate', 'inventory', 'calendar', 'alerts', 'vzdump'),
+  file: fc.constantFrom<RunbookFileName>('estate', 'inventory', 'calendar', 'alerts', 'vzdump', 'emailRelay'),
   at: fc.double({ min: 0, max: 1, noNaN: true }),
   remove: fc.nat({ max: 30 }),
   insert: piece,
@@ -111,7 +111,7 @@ test('damaged files load clean or are refused with places, and never anything el
         if (!(error instanceof RunbookErrors)) throw error
         refused += 1
         for (const problem of error.problems) {
-          const lines = texts[problem.file.replace('.yaml', '') as RunbookFileName].split('\n')
+          const lines = texts[problem.file.replace('.yaml', '').replace('email-relay', 'emailRelay') as RunbookFileName].split('\n')
           expect(problem.line).toBeGreaterThanOrEqual(1)
           expect(problem.line).toBeLessThanOrEqual(lines.length)
           expect(problem.column).toBeGreaterThanOrEqual(1)
