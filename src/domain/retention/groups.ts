@@ -61,7 +61,6 @@ export function viewRetention(world: RetentionWorld): RetentionView {
     hosts,
     memory: readMemory(world.memory),
     enrollments: [],
-    enrollments: [],
     draft: { targets: {}, guests: {}, jobs: {}, hosts: {} },
     findings: [],
   }
