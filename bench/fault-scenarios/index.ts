@@ -1,7 +1,9 @@
 /** The runbooks whose faults can be tried, by the name of their workflow. */
 import type { FaultScenario } from '../fault-scenario.js'
 import { backupMonitorFaults } from './backup-monitor.js'
+import { retentionPruneFaults } from './retention-prune.js'
 
 export const FAULT_SCENARIOS: Readonly<Record<string, FaultScenario>> = {
   backupMonitor: backupMonitorFaults,
+  retentionPrune: retentionPruneFaults,
 }

@@ -6,15 +6,14 @@ import type { LabHost } from '../host.js'
 
 const DAY_SECONDS = 86_400
 
-/** @param nightsAgo newest last or in any order; each gives one archive, begun that many days before now @returns the archives' volids, newest first */
+/** @param nightsAgo in any order; each gives one archive, begun that many days before `nowSeconds` (now, unless told) @returns the archives' volids, newest first */
 export async function makeRealArchives(
   host: LabHost,
-  of: { readonly vmid: number; readonly storage: string; readonly folder: string; readonly nightsAgo: readonly number[] },
+  of: { readonly vmid: number; readonly storage: string; readonly folder: string; readonly nightsAgo: readonly number[]; readonly nowSeconds?: number },
 ): Promise<string[]> {
-  const { vmid, storage, folder, nightsAgo } = of
+  const { vmid, storage, folder, nightsAgo, nowSeconds: now = Math.floor(Date.now() / 1000) } = of
   await host.exec(['perl', '-MJSON::PP', '-e', FORGET_SIZE, String(vmid)])
   await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*`, '-delete'])
-  const now = Math.floor(Date.now() / 1000)
   for (const ago of [...nightsAgo].sort((a, b) => b - a)) {
     const start = now - ago * DAY_SECONDS
     await host.exec(
