@@ -2,13 +2,17 @@
  * `nightshift run RUNBOOK [JSON]`: starts a run on the estate's Temporal and follows it.
  * Exit codes: 0 done or already so, 1 rejected or timed out, 2 failed or rolled back, 3 unknown, 75 still waiting.
  */
+import { userInfo } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkflowFailedError } from '@temporalio/client'
 import { CancelledFailure, rootCause, TerminatedFailure, TimeoutFailure } from '@temporalio/common'
+import type { ChangeResult } from '../domain/change/apply.js'
 import { taskQueueOf } from '../domain/ids.js'
-import { RUNBOOKS } from '../domain/runbook-catalog.js'
+import { inert } from '../domain/render/inert.js'
+import { RUNBOOKS, type RunbookEntry } from '../domain/runbook-catalog.js'
 import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
+import { followRun } from './follow.js'
 import { startOrFollow } from './start-run.js'
 import { UsageError } from './usage-error.js'
 
@@ -21,6 +25,8 @@ export interface RunOptions {
   readonly detach: boolean
   /** Seconds; absent = until it ends. */
   readonly waitSeconds?: number
+  /** Who asks; absent = the user of this program. */
+  readonly as?: string
   readonly json: boolean
 }
 
@@ -28,7 +34,7 @@ export interface RunOptions {
 export async function run(options: RunOptions): Promise<number> {
   const runbook = RUNBOOKS[options.runbook]
   if (runbook === undefined) throw new UsageError(`there is no runbook ${options.runbook}`, `known: ${Object.keys(RUNBOOKS).join(', ')}`)
-  const input = parseJsonInput(options.input)
+  const input = withRequester(runbook, parseJsonInput(options.input), options.as)
   const estateId = await estateIdOf(options.config)
   const temporal = await connectEstate(estateId)
   try {
@@ -44,27 +50,74 @@ export async function run(options: RunOptions): Promise<number> {
     if (!options.json) process.stderr.write(`${followed ? 'Already running, following' : 'Started'} ${handle.workflowId} (run ${runId})\n`)
     if (options.detach) return report(options, { ...about, outcome: 'started' }, 0)
 
-    const stopWaiting = new AbortController()
+    const stop = new AbortController()
+    const leave = (): void => stop.abort()
+    process.once('SIGINT', leave)
     const ended = handle.result().then(
-      (result: unknown) => ({ ...about, outcome: 'done' as const, result }),
+      (result: unknown) => ({ ...about, outcome: outcomeOf(result), result }),
       (error: unknown) => ({ ...about, ...failureOf(error) }),
     )
-    const waited =
-      options.waitSeconds === undefined
-        ? ended
-        : Promise.race([
-            ended,
-            delay(options.waitSeconds * 1000, { ...about, outcome: 'still waiting' as const }, { signal: stopWaiting.signal }).catch(() => ended),
-          ])
-    const outcome = await waited
-    stopWaiting.abort()
+    const left = delay(options.waitSeconds === undefined ? LONGEST_DELAY_MS : options.waitSeconds * 1000, undefined, { signal: stop.signal }).catch(() => {})
+    const following = options.json
+      ? Promise.resolve()
+      : followRun(handle, ended, (text) => process.stderr.write(`${text}\n`), { signal: stop.signal, config: options.config })
+    const outcome = await Promise.race([ended, left.then(() => ({ ...about, outcome: 'still waiting' as const }))])
+    stop.abort()
+    process.removeListener('SIGINT', leave)
+    await following
+    if (outcome.outcome === 'still waiting' && !options.json) process.stderr.write(howToFollow(options, handle.workflowId))
     return report(options, outcome, EXIT_OF[outcome.outcome])
   } finally {
     await temporal.close()
   }
 }
 
-const EXIT_OF = { done: 0, 'timed out': 1, failed: 2, cancelled: 2, terminated: 3, unknown: 3, 'still waiting': EXIT_STILL_WAITING } as const
+/** The longest that a timer of Node can wait: 24 days. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1
+
+/** Runs whose result says how a change ended. */
+const EXIT_OF_CHANGE: Readonly<Record<ChangeResult['state'], 'done' | 'already so' | 'rejected' | 'timed out' | 'failed' | 'rolled back' | 'cancelled'>> = {
+  done: 'done',
+  already_so: 'already so',
+  rejected: 'rejected',
+  timed_out: 'timed out',
+  failed: 'failed',
+  rolled_back: 'rolled back',
+  cancelled: 'cancelled',
+}
+
+function outcomeOf(result: unknown): (typeof EXIT_OF_CHANGE)[ChangeResult['state']] {
+  return isChange(result) ? EXIT_OF_CHANGE[result.state] : 'done'
+}
+
+function isChange(result: unknown): result is ChangeResult {
+  if (typeof result !== 'object' || result === null) return false
+  const { state, steps, message } = result as Partial<Record<keyof ChangeResult, unknown>>
+  return typeof state === 'string' && Object.hasOwn(EXIT_OF_CHANGE, state) && Array.isArray(steps) && typeof message === 'string'
+}
+
+function withRequester(runbook: RunbookEntry, input: unknown, as: string | undefined): unknown {
+  if (runbook.takesRequester !== true || typeof input !== 'object' || input === null || 'requestedBy' in input) return input
+  return { ...input, requestedBy: as ?? userInfo().username }
+}
+
+function howToFollow(options: RunOptions, workflowId: string): string {
+  const input = options.input === undefined ? '' : ` '${options.input}'`
+  return `The run goes on without this program. Follow it again:\n  nightshift run ${options.runbook}${input} --config ${options.config}\n  nightshift plan ${workflowId} --config ${options.config}\n`
+}
+
+const EXIT_OF = {
+  done: 0,
+  'already so': 0,
+  rejected: 1,
+  'timed out': 1,
+  failed: 2,
+  'rolled back': 2,
+  cancelled: 2,
+  terminated: 3,
+  unknown: 3,
+  'still waiting': EXIT_STILL_WAITING,
+} as const
 
 function parseJsonInput(text: string | undefined): unknown {
   if (text === undefined) return {}
@@ -87,8 +140,16 @@ function failureOf(error: unknown): { outcome: 'failed' | 'cancelled' | 'termina
 function report(options: RunOptions, outcome: { outcome: string; message?: string; result?: unknown }, exitCode: number): number {
   if (options.json) process.stdout.write(`${JSON.stringify(outcome)}\n`)
   else {
-    process.stderr.write(`${outcome.outcome}${outcome.message === undefined ? '' : `: ${outcome.message}`}\n`)
-    if (outcome.result !== undefined) process.stdout.write(`${JSON.stringify(outcome.result, null, 2)}\n`)
+    const message = outcome.message ?? (isChange(outcome.result) ? outcome.result.message : undefined)
+    process.stderr.write(`${outcome.outcome}${message === undefined ? '' : `: ${inert(message)}`}\n`)
+    if (isChange(outcome.result)) process.stdout.write(changeText(outcome.result))
+    else if (outcome.result !== undefined) process.stdout.write(`${JSON.stringify(outcome.result, null, 2)}\n`)
   }
   return exitCode
+}
+
+function changeText({ steps, receipt }: ChangeResult): string {
+  const lines = steps.map(({ what, outcome, note }) => inert(`${outcome.padEnd(10)} ${what}${note === null ? '' : `: ${note}`}`))
+  if (receipt !== null) lines.push(`receipt ${receipt.number}  ${receipt.sha256}`)
+  return lines.map((line) => `${line}\n`).join('')
 }

@@ -3,6 +3,8 @@ import { workflowIds } from './ids.js'
 
 export interface RunbookEntry {
   readonly summary: string
+  /** Its input takes `requestedBy`: who asks matters for approvals. */
+  readonly takesRequester?: true
   /** @param input what the operator gave; unchecked, the workflow checks it */
   workflowId(estateId: string, input: unknown): string
 }
@@ -13,10 +15,12 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
   driftGates: { summary: 'Look at every gate, asked for by a person', workflowId: (estateId) => workflowIds.gates(estateId) },
   retentionPrune: {
     summary: 'Remove backup archives that retention gives up; a preview unless told',
+    takesRequester: true,
     workflowId: (_, input) => workflowIds.prune(field(input, 'host'), field(input, 'storage', 'all')),
   },
   vzdumpEnrollment: {
     summary: 'Put guests into a backup job and wait for the first scheduled artifact of each',
+    takesRequester: true,
     workflowId: (_, input) => workflowIds.enroll(field(input, 'host'), field(input, 'job', 'chosen')),
   },
   verifyArtifact: {
@@ -25,6 +29,7 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
   },
   vzdumpJobs: {
     summary: 'Bring the backup jobs of a host to what vzdump.yaml wants; asks first',
+    takesRequester: true,
     workflowId: (_, input) => workflowIds.jobs(field(input, 'host')),
   },
 }

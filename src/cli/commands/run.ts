@@ -7,6 +7,7 @@ import { UsageError } from '../usage-error.js'
 interface Options extends CommonOptions {
   readonly detach?: boolean
   readonly wait?: number
+  readonly as?: string
 }
 
 export function command(): Command {
@@ -14,10 +15,15 @@ export function command(): Command {
     .argument('<runbook>', 'for example backupMonitor')
     .argument('[input]', 'one JSON object')
     .option('--detach', 'do not wait for its end')
+    .option('--as <name>', 'who asks, for runbooks that change something (default: the user of this machine)')
     .option('--wait <duration>', 'wait at most so long (90s, 15m, 26h, 7d), then leave with 75', durationSeconds)
   withCommonOptions(declared, [
     ['nightshift run backupMonitor', 'one pass now; 0 done, 2 failed, 3 unknown'],
     ['nightshift run backupMonitor --wait 2m', '75 when it still runs by then'],
+    [
+      `nightshift run vzdumpJobs '{"host":"pve"}' --as ronny`,
+      'shows the plan, waits for the approval; 0 done, 1 rejected or timed out, 2 failed or rolled back',
+    ],
     ['nightshift run backupMonitor --detach --json', 'its workflow and run id'],
   ])
   return declared.action(async (runbook: string, input: string | undefined, options: Options) => {
@@ -29,6 +35,7 @@ export function command(): Command {
       runbook,
       input,
       detach: options.detach === true,
+      ...(options.as === undefined ? {} : { as: options.as }),
       ...(options.wait === undefined ? {} : { waitSeconds: options.wait }),
     })
   })

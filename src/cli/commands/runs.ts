@@ -11,7 +11,7 @@ interface Options extends CommonOptions {
 }
 
 export function command(): Command {
-  const declared = bareCommand('runs', 'the runs of this estate, newest first')
+  const declared = bareCommand('runs', 'the runs of this estate, newest first; what waits, and for whom')
     .option('--limit <n>', 'at most so many', integerBetween(1, 1000), 20)
     .option('--open', 'only those that have not ended', false)
   withCommonOptions(declared, [
@@ -22,6 +22,9 @@ export function command(): Command {
     const runs = await listRuns({ config, limit, openOnly: open })
     if (json) return printJson(runs)
     if (runs.length === 0) process.stderr.write('no runs\n')
-    for (const run of runs) process.stdout.write(`${run.startedAt}  ${run.status.padEnd(10)}  ${inert(run.workflowId)}  ${run.runId}\n`)
+    for (const run of runs) {
+      process.stdout.write(`${run.startedAt}  ${run.status.padEnd(10)}  ${inert(run.workflowId)}  ${run.runId}\n`)
+      if (run.doing !== null) process.stdout.write(`    ${inert(run.doing)}\n`)
+    }
   })
 }
