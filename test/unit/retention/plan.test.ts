@@ -278,8 +278,14 @@ describe('the plan of a prune', () => {
       }))
       changeHost(w, 'pve', (seen) => ({ ...seen, mounts: readOk([{ device: 'rpool', path: '/', type: 'zfs' }]) }))
     }
+    const inactive = (w: World) =>
+      changeProxmox(w, 'pve', (seen) => ({
+        ...seen,
+        storages: seen.storages.ok ? readOk(seen.storages.value.map((each) => ({ ...each, active: false }))) : seen.storages,
+      }))
     for (const outcome of [
       plan(fourOf(204), unmounted),
+      plan(fourOf(204), inactive),
       plan(fourOf(204), undefined, {}, { files: { ok: false, why: 'no answer within 40 s' } }),
       plan(fourOf(204), undefined, {}, { content: { ok: false, why: 'storage is not online' } }),
       plan(fourOf(204), undefined, {}, { folder: null, type: 'pbs' }),
@@ -293,6 +299,11 @@ describe('the plan of a prune', () => {
     const { draft } = plan(fourOf(204))
     expect(draft.steps).toHaveLength(2)
     for (const check of draft.steps.flatMap(({ before, after }) => [...before, ...after])) expect(check).toMatchObject({ kind: 'artifact', mountedAt: '/tank' })
+  })
+
+  it('expects a protected copy that stays to be still protected', () => {
+    const { draft } = plan(fourOf(204).map((each) => (each.ago === 0 ? { ...each, protected: true, mark: 'protected' } : each)))
+    expect(draft.steps[0]?.before.map((check) => (check.kind === 'artifact' ? check.artifact?.protected : null))).toEqual([false, true, false])
   })
 
   it('takes up the oldest first when more goes than a plan holds', () => {
