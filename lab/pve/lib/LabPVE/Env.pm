@@ -25,6 +25,9 @@ sub now { return $NOW // time }
 sub clock_fixed { return defined $NOW }
 sub set_now ($epoch) { $NOW = int $epoch; return }
 
+# Under a fixed clock a new file gets that time; else the kernel gave it the right one.
+sub stamp_file ($file) { utime $NOW, $NOW, path($file) if defined $NOW; return }
+
 # Wait: under a fixed clock the clock moves on, else the process sleeps.
 sub pass_seconds ($s) {
   if (defined $NOW) { $NOW += $s } else { select undef, undef, undef, $s }

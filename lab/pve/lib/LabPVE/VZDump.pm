@@ -172,6 +172,7 @@ sub backup_guest ($self, $vmid, $guest) {
   close $fh if $fh;
   push @{ $self->{guests} }, { vmid => $vmid, name => $task->{name}, ok => $ok, error => $err, seconds => LabPVE::Env::now() - $start, tmplog => $task->{tmplog}, target => $task->{target}, bytes => $ok ? -s LabPVE::Env::path($task->{target}) : 0 };
   LabPVE::Env::write_file($task->{logfile}, LabPVE::Env::read_file($task->{tmplog}) // '') if defined $task->{tmplog} && defined $task->{logfile} && -d LabPVE::Env::path($o->{dumpdir});
+  LabPVE::Env::stamp_file($task->{logfile}) if defined $task->{logfile};
   die $err if !$ok && $err =~ /^(?:interrupted by signal|received interrupt)$/;
   return $ok;
 }
@@ -224,6 +225,7 @@ sub archive_guest ($self, $task, $guest) {
   $plugin->can('archive')->($task, $log);
   if ($task->{target} =~ /\.zst$/) { require LabPVE::ArchiveSize; LabPVE::ArchiveSize::grow($task->{tmptar}, $vmid) }
   rename LabPVE::Env::path($task->{tmptar}), LabPVE::Env::path($task->{target}) or die "unable to rename '$task->{tmptar}' to '$task->{target}'\n";
+  LabPVE::Env::stamp_file($task->{target});
   if (LabPVE::Env::settings()->{backup_faults}) { require LabPVE::BackupFault; LabPVE::BackupFault::shorten($task) }
   LabPVE::Env::record_effect('archive.write', (defined $o->{storage} ? "$o->{storage}:backup/$base$ext" : $task->{target}), { vmid => 0 + $vmid });
   $log->('info', 'archive file size: ' . size_text(-s LabPVE::Env::path($task->{target}) // 0));
