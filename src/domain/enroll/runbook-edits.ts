@@ -86,14 +86,17 @@ function rowFor(set: RunbookSet, { host, job, vmid, type }: Enrolled, id: string
   }
 }
 
-/** The event that names the job; without such a key, the one event of this host that is about other guests of the job. */
+/** The event that names the job; without such a key, the one event of this host that is about guests of the job and of no other job. */
 function eventOf(set: RunbookSet, { host, job, vmid }: Enrolled) {
   const events = set.calendar.events.filter((event) => !event.decommissioned)
   const named = events.find((event) => event.job === `${host}/${job}`)
   if (named !== undefined) return named
-  const guests = set.vzdump?.hosts.find((each) => each.host === host)?.jobs.find((each) => each.id === job)?.guests ?? []
-  const about = events.filter(
-    (event) => event.job === undefined && isEventOf(event, host) && event.guests?.some((guest) => guest === vmid || guests.includes(guest)),
-  )
+  const jobs = set.vzdump?.hosts.find((each) => each.host === host)?.jobs ?? []
+  const own = jobs.find((each) => each.id === job)?.guests ?? []
+  const ofOthers = jobs.filter((each) => each.id !== job).flatMap((each) => each.guests)
+  const about = events.filter((event) => {
+    const others = (event.guests ?? []).filter((guest) => guest !== vmid)
+    return event.job === undefined && isEventOf(event, host) && others.some((guest) => own.includes(guest)) && !others.some((guest) => ofOthers.includes(guest))
+  })
   return about.length === 1 ? about[0] : undefined
 }
