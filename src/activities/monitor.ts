@@ -6,7 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
 import pLimit from 'p-limit'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
-import { withDeskMarks } from '../domain/desk/snapshot.js'
+import { firstUntaken, withDeskMarks } from '../domain/desk/snapshot.js'
 import type { Host, RunbookSet } from '../domain/estate.js'
 import { judgePass } from '../domain/judge/index.js'
 import { receiptNotWritten, withFindings, withRunbookFindings } from '../domain/judge/runbook-findings.js'
@@ -150,7 +150,9 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
         now: takenAt,
         pass: { passId: args.passId, workflowId: args.workflowId, runId: args.runId },
       })
-      const status = redactDeep(withDeskMarks(withRunbookFindings(judged.status, { warnings, problem }), deps.state.desk.snapshot()), deps.redact)
+      const desk = deps.state.desk.snapshot()
+      const judgedStatus = withRunbookFindings(judged.status, { warnings, problem })
+      const status = redactDeep(withDeskMarks(judgedStatus, desk, firstUntaken(deps.state.passes(), desk)), deps.redact)
       const writeFrom = performance.now()
       const observationsDigest = sha256Hex(canonicalJson(args.readings.map((reading) => ('digest' in reading ? reading.digest : reading.unread))))
       const publish = (document: StatusDocument) => deps.state.writePass({ status: document, memory: judged.memory, observationsDigest }).written

@@ -119,12 +119,25 @@ function rowOf(incident: Incident, silences: readonly Silence[], nowMs: number):
 /** Older than this, and the message is late: half an hour, as the watcher at the other site counts it. */
 export const OUTBOX_LATE_SECONDS = 30 * 60
 
+/** The first published pass that the desk has not taken; null when it has them all. While nightshift itself was down there was none to take. */
+export function firstUntaken(passes: readonly { readonly takenAt: Instant }[], snapshot: DeskSnapshot | undefined): Instant | null {
+  const taken = snapshot?.passTakenAt
+  if (taken === undefined || taken === null) return null
+  return (
+    passes
+      .map(({ takenAt }) => takenAt)
+      .filter((at) => at > taken)
+      .sort()[0] ?? null
+  )
+}
+
 /**
  * Puts the desk's marks into a judged status: until when a target is silenced, how the outbox stands, and a finding when mail does not go out or the desk has gone silent.
  * No verdict of the judge changes by it.
  * @param snapshot what the desk last said; undefined before it ever did
+ * @param untakenSince `firstUntaken`
  */
-export function withDeskMarks(status: StatusDocument, snapshot: DeskSnapshot | undefined): StatusDocument {
+export function withDeskMarks(status: StatusDocument, snapshot: DeskSnapshot | undefined, untakenSince: Instant | null = null): StatusDocument {
   if (snapshot === undefined) return status
   const now = Date.parse(status.takenAt)
   const silencedUntil = (subject: string): Instant | null => {
@@ -160,20 +173,20 @@ export function withDeskMarks(status: StatusDocument, snapshot: DeskSnapshot | u
             },
     },
   }
-  return withFindings(marked, deskFindings(status, snapshot, now))
+  return withFindings(marked, deskFindings(status, snapshot, untakenSince, now))
 }
 
-function deskFindings(status: StatusDocument, snapshot: DeskSnapshot, now: number): Finding[] {
+function deskFindings(status: StatusDocument, snapshot: DeskSnapshot, untakenSince: Instant | null, now: number): Finding[] {
   const { outbox } = snapshot
   const silentAfter = Math.max(3 * status.periodSeconds, OUTBOX_LATE_SECONDS)
   const findings: Finding[] = []
-  if (now - Date.parse(snapshot.takenAt) > silentAfter * 1000) {
+  if (untakenSince !== null && now - Date.parse(untakenSince) > silentAfter * 1000) {
     findings.push({
       subject: `${status.estate}/delivery/desk`,
       condition: 'delivery',
       severity: 'critical',
       reason: 'desk_silent',
-      message: `the alert desk took no pass since ${snapshot.takenAt}: nobody is mailed`,
+      message: `the alert desk took no pass since that of ${snapshot.passTakenAt ?? 'ever'}: nobody is mailed`,
       next: `look at workflow desk/${status.estate} in the Temporal UI`,
     })
   }

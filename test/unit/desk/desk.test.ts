@@ -206,6 +206,15 @@ describe('reports', () => {
     expect({ ...story.state, totals: before.totals }).toEqual(before)
   })
 
+  it('of a clock that was an hour ahead do not shut the desk to those of the right time', () => {
+    const story = running()
+    const ahead = story.report([A])
+    expect(story.take({ ...ahead, takenAt: new Date(story.nowMs + HOUR_MS).toISOString() })).toBe('taken')
+    story.nowMs += PASS_MS
+    expect(story.take(story.report([]))).toBe('taken')
+    expect(story.deliver().kinds()).toEqual(['problem', 'recovery'])
+  })
+
   it('that do not add up make the desk ask for the whole, and then it is right', () => {
     const story = running().pass([A])
     story.kinds()

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { bounded, type MonitorReportInput, monitorReport, NOTHING_TOLD, nextTimeOfDay, type Told } from '../../../src/domain/desk/monitor-report.js'
 import { nextSend, settleSend } from '../../../src/domain/desk/outbox.js'
 import { receive } from '../../../src/domain/desk/receive.js'
-import { snapshotOf, withDeskMarks } from '../../../src/domain/desk/snapshot.js'
+import { firstUntaken, snapshotOf, withDeskMarks } from '../../../src/domain/desk/snapshot.js'
 import { type DeskState, newDesk } from '../../../src/domain/desk/state.js'
 import type { RunbookSet } from '../../../src/domain/estate.js'
 import { unreadHost } from '../../../src/domain/observation.js'
@@ -229,8 +229,14 @@ describe('the marks in the status', () => {
   })
 
   it('tell of a desk that has gone silent, and of mail that does not go out (I10)', () => {
-    const old = snapshotOf(newDesk('lab'), at - 31 * 60_000, run)
-    expect(withDeskMarks(aStatus(), old)).toMatchObject({ verdict: 'critical', findings: [{ reason: 'desk_silent', condition: 'delivery' }] })
+    const old = { ...snapshotOf(newDesk('lab'), at - 50 * 60_000, run), passTakenAt: '2026-02-12T07:40:00.000Z' }
+    const untaken = firstUntaken(
+      ['2026-02-12T07:40:00.000Z', '2026-02-12T07:50:00.000Z', '2026-02-12T08:00:00.000Z'].map((takenAt) => ({ takenAt })),
+      old,
+    )
+    expect(untaken).toBe('2026-02-12T07:50:00.000Z')
+    expect(withDeskMarks(aStatus(), old).findings, 'nightshift itself was down, and this is its first pass').toEqual([])
+    expect(withDeskMarks(aStatus(), old, untaken)).toMatchObject({ verdict: 'critical', findings: [{ reason: 'desk_silent', condition: 'delivery' }] })
     const stuck = { ...snapshotOf(newDesk('lab'), at, run) }
     const outbox = { ...stuck.outbox, depth: 147, oldestAt: '2026-02-10T00:00:00.000Z' }
     expect(withDeskMarks(aStatus(), { ...stuck, outbox })).toMatchObject({
