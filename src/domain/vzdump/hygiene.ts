@@ -127,7 +127,7 @@ function entryOf(job: WantedJob): Json {
     tier: job.tier,
     guests: [...job.guests],
     schedule: job.schedule,
-    scheduled: job.scheduled,
+    scheduled: job.scheduled ? undefined : false,
     storage: job.storage,
     retention: job.retention === undefined ? undefined : keepEntry(job.retention),
     mode: job.mode,

@@ -11,8 +11,8 @@ import { isTrue, vmidsOf } from './observation.js'
 /** By field name of the Proxmox API; null = not set. */
 export type Fields = Readonly<Record<string, Json>>
 
-/** Lists that Proxmox stores as text: order and separators mean nothing. */
-export const SET_FIELDS = ['vmid', 'exclude', 'mailto', 'prune-backups'] as const
+/** Lists that a job holds as text: order and separators mean nothing. Its retention is an object, compared as one. */
+export const SET_FIELDS = ['vmid', 'exclude', 'mailto'] as const
 
 /** Always ours: what is backed up, when, and where to. */
 const OWN_FIELDS = ['vmid', 'all', 'exclude', 'pool', 'schedule', 'enabled', 'storage', 'dumpdir'] as const
