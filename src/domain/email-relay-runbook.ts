@@ -1,5 +1,6 @@
 /** What `email-relay.yaml` wants, as typed objects: by which way each Proxmox host may send mail, and what is accepted beside it. No I/O here. */
 import type { ApprovalPolicy } from './change/approval.js'
+import type { RelayWatcher } from './relay/watcher.js'
 
 /** Every way by which a Proxmox host can send mail or be made to; each is looked at in each reading. */
 export const RELAY_CHANNELS = [
@@ -84,6 +85,8 @@ export interface EmailRelayRunbook {
   readonly watch: RelayWatch
   readonly hosts: readonly RelayHost[]
   readonly exceptions: readonly RelayException[]
+  /** At most one for each site. */
+  readonly watchers: readonly RelayWatcher[]
   /** SHA-256 (hex) over the RFC 8785 form of the parsed file. */
   readonly digest: string
 }

@@ -20,6 +20,21 @@ const exception = f.mapping({
   until: f.date().describe('Last day on which it counts, in the time zone of the estate (YYYY-MM-DD).'),
 })
 
+const PLAIN_ADDRESS = 'an address https://… itself: it stands in a script that everyone on that host can read'
+
+const watcher = f
+  .mapping({
+    watches: f.name().describe('A site: where nightshift runs, or whose loss would silence it.'),
+    host: f.name().describe('Where the watcher lies: a Proxmox host of this file, at another site.'),
+    mail_to: f.mailAddress().optional().describe("To whom it mails, by that host's own sendmail."),
+    webhook: f
+      .webhookUrl()
+      .refine((text) => /^https?:/.test(text), { error: PLAIN_ADDRESS })
+      .optional()
+      .describe('Where it posts (ntfy understands it). Needed where the mail server stands at the watched site.'),
+  })
+  .refine((row) => row.mail_to !== undefined || row.webhook !== undefined, { error: 'a way to say it: mail_to, webhook or both', path: ['mail_to'] })
+
 export const emailRelaySchema = f
   .mapping({
     version: f.formatVersion().describe('Version of this format.'),
@@ -59,6 +74,10 @@ export const emailRelaySchema = f
       .describe('How long mail log and queue are watched for another route before "there is none" counts.'),
     hosts: f.listOf(host, { max: 200 }).describe('How each Proxmox host may send mail.'),
     exceptions: f.listOf(exception, { max: 500 }).optional().describe('Findings that are known and accepted: the gate accepts exactly these.'),
+    watcher: f
+      .listOf(watcher, { max: 20 })
+      .optional()
+      .describe('Who says, from another site, that nightshift itself has gone silent; for each watched site one.'),
   })
   .meta({ title: 'nightshift email relay', description: 'By which way each Proxmox host may send mail, and what is accepted beside it.' })
 

@@ -34,6 +34,13 @@ export function normaliseEmailRelay(file: EmailRelayFile, source: YamlSource, co
       place: `${name}:${source.place(['hosts', index]).line}`,
     })),
     exceptions: file.exceptions ?? [],
+    watchers: (file.watcher ?? []).map(({ watches, host, mail_to, webhook }, index) => ({
+      watches,
+      host,
+      mailTo: mail_to ?? null,
+      webhook: webhook ?? null,
+      place: `${name}:${source.place(['watcher', index]).line}`,
+    })),
     digest: sha256Hex(canonicalJson(source.value)),
   }
 }

@@ -17,6 +17,12 @@ describe('email-relay.yaml', () => {
     ])
   })
 
+  test('names who says that nightshift has gone silent', () => {
+    const [watcher] = load(exampleTexts()).emailRelay?.watchers ?? []
+    expect(watcher).toMatchObject({ watches: 'shop', host: 'proxmox-home', mailTo: 'ronny@spine.ronny.works', webhook: null })
+    expect(watcher?.place).toMatch(/^email-relay\.yaml:\d+$/)
+  })
+
   test('may be missing: the rest loads, and its digest is another', () => {
     const { emailRelay: _, ...rest } = exampleTexts()
     expect(load(rest).emailRelay).toBeUndefined()
@@ -24,9 +30,10 @@ describe('email-relay.yaml', () => {
   })
 
   const exception = (row: string) => ['exceptions: []', `exceptions:\n  - { ${row} }`] as const
+  const watcher = (row: string) => ['- { watches: shop, host: proxmox-home, mail_to: ronny@spine.ronny.works }', `- { ${row} }`] as const
   const REFUSALS: readonly [title: string, what: string, by: string, expected: RegExp][] = [
     ['a host that is no Proxmox host', '- { host: pve, ', '- { host: nas, ', /hosts\[0\]\.host: found "nas", allowed a host of kind proxmox/],
-    ['a host twice', '- { host: proxmox-home, ', '- { host: pve, ', /hosts\[1\]\.host: found the host "pve" again/],
+    ['a host twice', '- { host: proxmox-home, ', '- { host: pve, mode: relay }\n  - { host: proxmox-home, ', /hosts\[1\]\.host: found the host "pve" again/],
     [
       'the password itself',
       'password: "file:secrets/alerts@spine.ronny.works"',
@@ -43,6 +50,27 @@ describe('email-relay.yaml', () => {
       'an exception of a channel that does not exist',
       ...exception('host: pve, channel: target, place: x, reason: y, until: 2027-01-01'),
       /channel: found "target".*did you mean targets/,
+    ],
+    [
+      'a watcher beside what it watches',
+      ...watcher('watches: home, host: proxmox-home, mail_to: a@b.example'),
+      /watcher\[0\]\.host: found a host of site "?home"?, allowed a host of another site/,
+    ],
+    ['a watcher without a way to say it', ...watcher('watches: shop, host: proxmox-home'), /watcher\[0\]\.mail_to: .*allowed a way to say it/],
+    [
+      'a watcher of a site that is not there',
+      ...watcher('watches: shopp, host: proxmox-home, mail_to: a@b.example'),
+      /watches: found "shopp".*did you mean shop/,
+    ],
+    [
+      'a watcher that is no host of this file',
+      ...watcher('watches: shop, host: nas, mail_to: a@b.example'),
+      /watcher\[0\]\.host: found "nas", allowed a host of this file/,
+    ],
+    [
+      'a secret address, which the script could not keep',
+      ...watcher('watches: shop, host: proxmox-home, webhook: "env:HOOK"'),
+      /webhook: .*allowed an address https/,
     ],
     ['more people needed than there are', '  needed: 1', '  needed: 2', /approval\.needed: found 2, allowed at most the 1 different approvers/],
   ]
