@@ -5,6 +5,7 @@
 import {
   ActivityFailure,
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
   defineSignal,
@@ -44,6 +45,16 @@ export async function awaitFirstArtifacts(input: AwaitInput): Promise<readonly G
   setHandler(lookSignal, () => wait.wake(), { description: 'Look at the host now.' })
   setHandler(dismissSignal, ({ guests, message }) => wait.dismiss(guests, message), { description: 'These guests are not waited for any more.' })
   upsertSearchAttributes(runbookAttributes('awaitFirstArtifacts', { host: input.route.host, target: input.job }))
+  try {
+    return await untilAllCame(wait)
+  } catch (error) {
+    // Nobody waits any more: the monitor must not say that somebody does.
+    if (isCancellation(error)) await CancellationScope.nonCancellable(() => wait.forget())
+    throw error
+  }
+}
+
+async function untilAllCame(wait: FirstArtifacts): Promise<readonly GuestOutcome[]> {
   for (let looks = 0; ; looks += 1) {
     const seconds = await wait.look()
     if (wait.isOver()) break
@@ -213,6 +224,10 @@ class FirstArtifacts {
     await homeActivities().noteEnrollments.executeWithOptions({ summary: `Nobody waits for ${vmids.join(', ')} any more` }, [
       { workflowId: parentWorkflowId, open: [], closed: vmids.map((vmid) => ({ host: route.host, vmid })) },
     ])
+  }
+
+  forget(): Promise<void> {
+    return this.close(this.guests.map(({ vmid }) => vmid))
   }
 
   private show(doing: string): void {

@@ -2,15 +2,19 @@
  * Guests into a vzdump job, and not believed before it is seen: the run ends when the first *scheduled* artifact of each is there, complete and readable,
  * and the inventory says so. What is in the job already goes straight to waiting.
  */
+
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
 import {
   ActivityFailure,
   ApplicationFailure,
   ChildWorkflowCancellationType,
+  type ChildWorkflowHandle,
   condition,
   defineSignal,
   isCancellation,
   ParentClosePolicy,
   proxyActivities,
+  rootCause,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -74,16 +78,21 @@ class Enrollment {
   private looksWanted = 0
   private readonly rollOuts: (readonly number[])[] = []
   private outcomes: readonly GuestOutcome[] = []
+  private broken: string | null = null
 
   constructor(
     private readonly input: VzdumpEnrollmentInput,
     private readonly desk: ApprovalDesk,
   ) {
-    setHandler(lookSignal, () => void (this.looksWanted += 1), { description: 'Look at the host now instead of at the next time.' })
+    setHandler(lookSignal, () => this.wantLook(), { description: 'Look at the host now instead of at the next time.' })
     setHandler(rollOutSignal, ({ guests }) => void this.rollOuts.push(guests), {
       description: 'Plan to take these guests out of the job again: {"guests": [211]}. Needs an approval like any plan.',
     })
     setHandler(seenSignal, ({ details }) => this.show(details), { description: 'From the wait itself: what it saw.' })
+  }
+
+  private wantLook(): void {
+    this.looksWanted += 1
   }
 
   /** `when`: a guest that is not deployed yet, a day that has not come. */
@@ -160,13 +169,20 @@ class Enrollment {
         outcome: null,
       })),
     }
-    const child = await startChild<typeof awaitFirstArtifacts>('awaitFirstArtifacts', {
-      workflowId: workflowIds.firstArtifacts(route.host, job),
-      args: [input],
-      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-      staticSummary: `First scheduled artifact of ${job} on ${route.host}`,
-    })
+    try {
+      this.outcomes = await this.follow(opened, input)
+      return { job, guests: this.outcomes.map((outcome) => ({ ...outcome }) as unknown as Json) }
+    } catch (error) {
+      if (isCancellation(error)) throw error
+      // Only a person's yes takes a guest out of a job again: a wait that broke is no reason to undo the plan.
+      this.broken = `the wait broke: ${rootCause(error) ?? String(error)}`
+      return { job, guests: [], broken: this.broken }
+    }
+  }
+
+  /** Until the wait is over; hands on what people ask meanwhile. */
+  private async follow(opened: OpenedEnrollment, input: AwaitInput): Promise<readonly GuestOutcome[]> {
+    const child = await this.startWait(input)
     let isOver = false
     const result = child.result().finally(() => {
       isOver = true
@@ -181,8 +197,27 @@ class Enrollment {
       const message = await this.rollOut(opened, guests)
       if (message !== null) await child.signal(dismissSignal, { guests, message }).catch(rethrowCancellation)
     }
-    this.outcomes = await result
-    return { job, guests: this.outcomes.map((outcome) => ({ ...outcome }) as unknown as Json) }
+    return await result
+  }
+
+  /** Another enrollment of the same job (started under another name) is waited for: one job has one wait. */
+  private async startWait(input: AwaitInput): Promise<ChildWorkflowHandle<typeof awaitFirstArtifacts>> {
+    const { route, job } = input
+    for (;;) {
+      try {
+        return await startChild<typeof awaitFirstArtifacts>('awaitFirstArtifacts', {
+          workflowId: workflowIds.firstArtifacts(route.host, job),
+          args: [input],
+          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+          cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+          staticSummary: `First scheduled artifact of ${job} on ${route.host}`,
+        })
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
+        phase('wait', `Another enrollment already waits for ${job} on ${route.host}; this one follows.`)
+        await sleep(`${CONDITION_EVERY_SECONDS} seconds`, { summary: `Another enrollment waits for ${job}` })
+      }
+    }
   }
 
   /** Guests out of the job again: a plan of its own, with a yes of its own. @returns what was done; null = nothing was */
@@ -212,6 +247,7 @@ class Enrollment {
 
   /** A guest that went without its artifact is no success, whatever the plan did. */
   ended(result: ChangeResult): ChangeResult {
+    if (this.broken !== null) return { ...result, state: 'failed', message: this.broken }
     const lost = this.outcomes.filter(({ outcome }) => outcome !== 'proven')
     const said = this.outcomes.map(({ vmid, outcome, message }) => `${vmid} ${outcome}: ${message}`).join('; ')
     const message = said === '' ? result.message : said
