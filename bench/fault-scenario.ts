@@ -1,21 +1,29 @@
 /**
  * What `npm run --silent faults -- RUNBOOK` needs to know of a runbook: one file in `fault-scenarios/`, one line in its `index.ts`.
  *
- * The harness does the rest, the same for every runbook: an unfaulted run first, in which the worker writes down every activity it takes up
- * (of child workflows too); then one run per point, each from an empty state folder and a prepared lab, in which the worker is killed by SIGKILL
- * once, at `ACTIVITY#N:before` (taken up, nothing done yet) or `ACTIVITY#N:after` (done, Temporal not told yet), and started again.
- * Compared with the unfaulted run are the effects in the ledgers of the lab's hosts, the final state that the scenario names, and the chain of receipts.
+ * The harness does the rest, the same for every runbook. An unfaulted run comes first; in it are written down every activity and every timer of the
+ * scenario's workflows (the wait for an approval is a timer), and the ledgers of the hosts. Each of them gives points where something dies:
+ *
+ * - `WORKFLOW/ID ACTIVITY: before` (taken up, nothing done yet) and `…: after` (done, Temporal not told yet); the ID is the activity's place in its
+ *   workflow, so it is the same in every attempt;
+ * - `WORKFLOW/ID timer`: the server knows of the timer;
+ * - `effect EFFECT SUBJECT`: the effect is in the ledger, the command that made it has not answered. Afterwards either `the host goes on`, or
+ *   `the host's command dies` too.
+ *
+ * At each of them the worker dies by SIGKILL, and at each of them the Temporal server does; both are started again, as a supervisor would.
+ * Compared with the unfaulted run are the effects in the ledgers (with their arguments, without order), the final state that the scenario names, and
+ * the chain of receipts.
  *
  * Every activity has a heartbeat time-out of two seconds here and the worker beats for it, so that a lost attempt is noticed soon. Whether an
  * activity beats by itself is therefore not shown here.
  */
 import type { Client, WorkflowHandle } from '@temporalio/client'
-import type { BenchLab } from './lab.js'
+import type { Lab } from '../lab/lab.js'
 
 export interface FaultPlace {
-  readonly lab: BenchLab
+  readonly lab: Lab
   readonly estateId: string
-  /** The configuration folder of the lab. */
+  /** The configuration folder of this run: a copy of the lab's. */
   readonly config: string
   /** Empty before each run. */
   readonly stateDir: string
@@ -27,11 +35,15 @@ export interface FaultPlace {
 export interface FaultScenario {
   /** Hosts of the lab; few, because every point costs a run. */
   readonly hosts: readonly string[]
-  /** Brings hosts and runbooks to the same start, before each run. */
-  prepare(place: FaultPlace): Promise<void>
+  /** Folders of each host that the runbook changes: put back before each run as `prepare` left them. */
+  readonly changes: Readonly<Record<string, readonly string[]>>
+  /** Types of the workflows whose points count. Others that the runbook starts go on by themselves. */
+  readonly workflows: readonly string[]
+  /** Who says yes to every plan that waits; absent = the runbook asks nobody. */
+  readonly approver?: string
+  /** Brings the hosts and the lab's runbooks to the start, once. */
+  prepare(lab: Lab): Promise<void>
   start(place: FaultPlace): Promise<WorkflowHandle>
-  /** Answers what the run asks a person (approvals), beside the waiting for its result; ends by itself. */
-  drive?(place: FaultPlace, handle: WorkflowHandle): Promise<void>
   /** What is true after the run, without times and numbers that differ from run to run. */
   finalState(place: FaultPlace, result: unknown): Promise<unknown>
 }

@@ -60,6 +60,8 @@ export interface HomeWorkerOptions {
   readonly activityInterceptors?: readonly ActivityInterceptorsFactory[]
   /** The file of the workflow code; the build's unless told. */
   readonly workflowBundlePath?: string
+  /** What workflow interceptors of the bundle may call; the build's has none. */
+  readonly sinks?: NonNullable<WorkerOptions['sinks']>
   /** How soon work that a dead worker held is handed on; the SDK's times unless told. */
   readonly handOver?: Pick<WorkerOptions, 'stickyQueueScheduleToStartTimeout' | 'maxHeartbeatThrottleInterval'>
 }
@@ -100,6 +102,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
       taskQueue: queues.common,
       workflowBundle: { codePath: options.workflowBundlePath ?? workflowBundlePath() },
       maxCachedWorkflows: 100,
+      ...(options.sinks === undefined ? {} : { sinks: options.sinks }),
       activities: site,
     }),
     Worker.create({ ...shared, taskQueue: queues.state, activities: { ...stateActivities, ...desk, ...delivery } }),

@@ -1,4 +1,5 @@
-/** One pass over two healthy hosts. It must change nothing on them, whatever happens to the worker. */
+/** One pass over two healthy hosts. It must change nothing on them, whatever happens. */
+import { applyState } from '../../lab/estate/index.js'
 import { workflowIds } from '../../src/domain/ids.js'
 import type { StatusDocument } from '../../src/domain/status.js'
 import { readStatusFile } from '../../src/state/index.js'
@@ -6,7 +7,9 @@ import type { FaultScenario } from '../fault-scenario.js'
 
 export const backupMonitorFaults: FaultScenario = {
   hosts: ['pve', 'nas'],
-  async prepare() {},
+  changes: {},
+  workflows: ['backupMonitor'],
+  prepare: (lab) => applyState(lab, 'healthy'),
   start({ client, estateId, taskQueue }) {
     return client.workflow.start('backupMonitor', { workflowId: workflowIds.monitor(estateId), taskQueue, args: [{}] })
   },

@@ -2,8 +2,10 @@
 import type { FaultScenario } from '../fault-scenario.js'
 import { backupMonitorFaults } from './backup-monitor.js'
 import { retentionPruneFaults } from './retention-prune.js'
+import { vzdumpJobsFaults } from './vzdump-jobs.js'
 
 export const FAULT_SCENARIOS: Readonly<Record<string, FaultScenario>> = {
   backupMonitor: backupMonitorFaults,
   retentionPrune: retentionPruneFaults,
+  vzdumpJobs: vzdumpJobsFaults,
 }

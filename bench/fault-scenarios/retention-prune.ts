@@ -1,47 +1,40 @@
-/** A removal of two archives, approved by a person: whatever happens to the worker, exactly these two are gone, each removed once. */
-import { setTimeout as delay } from 'node:timers/promises'
+/** A removal of two archives, approved by a person: whatever happens, exactly these two are gone, each removed once. */
+import { applyState } from '../../lab/estate/index.js'
 import { makeRealArchives } from '../../lab/estate/real-archives.js'
-import { openLab } from '../../lab/lab.js'
 import { workflowIds } from '../../src/domain/ids.js'
-import type { PlanView } from '../../src/workflows/approval.js'
 import type { RetentionPruneResult } from '../../src/workflows/retention-prune.js'
 import type { FaultScenario } from '../fault-scenario.js'
+import { endOf, PROXMOX_FOLDERS } from './common.js'
 
+const HOST = 'pve'
 const STORAGE = 'tank-backups'
 const FOLDER = '/tank/backups/vzdump/dump'
 const VMID = 211
 
-/** One for all runs: the archives of each have the same names, so that effects can be compared. */
-const NOW_SECONDS = Math.floor(Date.now() / 1000)
-
 export const retentionPruneFaults: FaultScenario = {
-  hosts: ['pve'],
-  async prepare({ lab }) {
-    const pve = (await openLab(lab.name)).host('pve')
-    await makeRealArchives(pve, { vmid: VMID, storage: STORAGE, folder: FOLDER, nightsAgo: [1, 2, 3, 4], nowSeconds: NOW_SECONDS })
+  hosts: [HOST],
+  changes: { [HOST]: [...PROXMOX_FOLDERS, FOLDER] },
+  workflows: ['retentionPrune', 'applyChange'],
+  approver: 'ronny',
+  async prepare(lab) {
+    await applyState(lab, 'healthy')
+    const host = lab.host(HOST)
+    // The archives of the other guests are of natural size: nothing that could be put back before each run.
+    await host.exec(['find', FOLDER, '-type', 'f', '-delete'])
+    await makeRealArchives(host, { vmid: VMID, storage: STORAGE, folder: FOLDER, nightsAgo: [1, 2, 3, 4] })
   },
   start({ client, taskQueue }) {
     return client.workflow.start('retentionPrune', {
-      workflowId: workflowIds.prune('pve', STORAGE),
+      workflowId: workflowIds.prune(HOST, STORAGE),
       taskQueue,
-      args: [{ host: 'pve', storage: STORAGE, guests: [VMID], mode: 'remove', requestedBy: 'ronny' }],
+      args: [{ host: HOST, storage: STORAGE, guests: [VMID], mode: 'remove', requestedBy: 'ronny' }],
     })
   },
-  async drive(_place, handle) {
-    for (;;) {
-      const view = await handle.query<PlanView>('plan')
-      const digest = view.plans[0]?.digest
-      if (digest !== undefined && view.state === 'waiting for approval') {
-        await handle.executeUpdate('approve', { args: [{ digest, approver: 'ronny', reason: 'room for the next month' }] })
-        return
-      }
-      await delay(200)
-    }
-  },
   async finalState({ lab }, result) {
-    const { state, planDigest, steps, compliance } = result as RetentionPruneResult
-    const { stdout } = await (await openLab(lab.name)).host('pve').exec(['find', FOLDER, '-name', `vzdump-*-${VMID}-*`, '-printf', '%f\n'])
+    const { compliance } = result as RetentionPruneResult
+    const { stdout } = await lab.host(HOST).exec(['find', FOLDER, '-type', 'f', '-printf', '%f %s\n'])
     const counted = compliance.map(({ kept, over, proven, provenLeft }) => ({ kept, over, proven, provenLeft }))
-    return { state, planDigest, steps: steps.map(({ id, outcome }) => [id, outcome]), counted, files: stdout.split('\n').sort() }
+    const { proof: _withTimes, ...end } = endOf(result) as { proof: unknown }
+    return { end, counted, files: stdout.split('\n').sort() }
   },
 }

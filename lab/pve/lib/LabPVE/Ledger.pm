@@ -2,7 +2,7 @@ package LabPVE::Ledger;
 # What changed the estate: one JSON line an effect, appended when the effect is durable and before the command answers, so that a test can count effects
 # and end a caller exactly between an effect and its answer. The ledger belongs to the lab; Proxmox has none.
 #   {"at":EPOCH,"by":"pvesh set /cluster/backup/nightly","detail":{...},"effect":"job.set","pid":N,"subject":"nightly"}
-# `by` is the program and its words before the first option: values of options, and so secrets, are never in it.
+# `by` is the program and its words before the first option; `detail` may have options, never a password.
 use v5.36;
 use Fcntl ();
 use LabPVE::Env;

@@ -101,7 +101,7 @@ sub jobs_create ($) {
         LabPVE::Jobs::create_state($id, $param);
         LabPVE::Jobs::write_config($cfg);
       });
-      LabPVE::Env::record_effect('job.create', $id);
+      LabPVE::Env::record_effect('job.create', $id, { set => {%$param} });
       return;
     },
   };
@@ -165,7 +165,7 @@ sub job_set ($) {
       schedule_params($param, 0);
       delete $param->{dow};
       under_lock('file-vzdump_cron', sub { under_lock('file-jobs_cfg', sub { change_job($id, $param, $delete) }) });
-      LabPVE::Env::record_effect('job.set', $id);
+      LabPVE::Env::record_effect('job.set', $id, { set => {%$param}, delete => $delete // '' });
       return;
     },
   };

@@ -133,7 +133,7 @@ sub one_set ($) {
         LabPVE::Env::write_file("/etc/pve/priv/storage/$id.pw", "$password\n") if defined $password;
         save($cfg);
       });
-      LabPVE::Env::record_effect('storage.set', $id);
+      LabPVE::Env::record_effect('storage.set', $id, { set => {%$param}, delete => $delete // '' });
       return { storage => $id, type => $type };
     },
   };
