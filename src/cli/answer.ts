@@ -1,7 +1,6 @@
 /** `nightshift approve` and `nightshift reject`: the answer of one person to exactly one plan. */
 import { spawn } from 'node:child_process'
 import { WorkflowUpdateFailedError } from '@temporalio/client'
-import { rootCause } from '@temporalio/common'
 import { APPROVAL_NAMESPACE, type ApprovalAnswer, approvalMessage } from '../domain/change/approval.js'
 import { ConfigError } from '../domain/config-error.js'
 import type { AnswerReceipt } from '../workflows/approval.js'
@@ -46,7 +45,7 @@ export async function giveAnswer(options: AnswerOptions): Promise<AnswerReceipt>
       bound.executeUpdate<AnswerReceipt, [ApprovalAnswer]>(decision, { args: [{ ...answer, ...signature }] }),
     )
   } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError) throw new Refused(rootCause(error) ?? error.message, workflowId)
+    if (error instanceof WorkflowUpdateFailedError) throw new Refused(error.cause?.message ?? error.message, workflowId)
     throw asAnswer(error, workflowId)
   } finally {
     await temporal.close()

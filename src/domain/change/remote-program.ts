@@ -168,7 +168,7 @@ sub simple {
 
 sub members {
     my ($value) = @_;
-    return 'null' unless defined $value;
+    return plain($value) if !defined $value || ref $value eq 'HASH';
     my @members = ref $value eq 'ARRAY' ? map { simple($_) } @$value : grep { $_ ne '' } split /[\s,;]+/, $value;
     return $json->encode([sort @members]);
 }
