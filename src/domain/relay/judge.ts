@@ -1,0 +1,125 @@
+/** A reading of a host against `email-relay.yaml`: each channel clean, with findings, or unknown. Pure; used by the plan and by the gate. */
+import { type EmailRelayRunbook, RELAY_CHANNELS, type RelayChannel, type RelayHost } from '../email-relay-runbook.js'
+import type { Found, RelayContext, RelayFinding } from './finding.js'
+import { judgeFiles, judgePbs } from './judge-files.js'
+import { judgeAliases, judgeForward, judgeOtherMailers, judgePostfix, judgeQueue } from './judge-mail.js'
+import {
+  judgeDatacenter,
+  judgeHookScripts,
+  judgeJobs,
+  judgeMatchers,
+  judgeNotificationFiles,
+  judgeTargets,
+  judgeUsers,
+  judgeVzdumpCron,
+  judgeVzdumpDefaults,
+} from './judge-proxmox.js'
+import { outputOf, type RelayObservation, Unreadable } from './observation.js'
+
+export interface ChannelVerdict {
+  readonly channel: RelayChannel
+  /** `note`: nothing on the host can show it; said so that nobody takes it for looked at. */
+  readonly state: 'clean' | 'finding' | 'unknown' | 'note'
+  /** Those that no exception accepts. */
+  readonly findings: readonly RelayFinding[]
+  readonly accepted: readonly { readonly finding: RelayFinding; readonly reason: string; readonly until: string }[]
+  /** Why it is unknown, or the note; null otherwise. */
+  readonly message: string | null
+}
+
+const JUDGES: Readonly<Record<Exclude<RelayChannel, 'outside'>, (seen: RelayObservation, context: RelayContext) => Found[]>> = {
+  targets: judgeTargets,
+  matchers: judgeMatchers,
+  'notification-files': judgeNotificationFiles,
+  jobs: judgeJobs,
+  'vzdump-cron': judgeVzdumpCron,
+  'vzdump-defaults': judgeVzdumpDefaults,
+  'hook-scripts': judgeHookScripts,
+  users: judgeUsers,
+  datacenter: judgeDatacenter,
+  forward: judgeForward,
+  aliases: judgeAliases,
+  postfix: judgePostfix,
+  queue: judgeQueue,
+  'other-mta': judgeOtherMailers,
+  pbs: judgePbs,
+  ...byFiles('smartd', 'zed', 'cron', 'anacron', 'mdadm', 'apt', 'logs', 'security', 'ups', 'systemd', 'sudo', 'agents'),
+}
+
+function byFiles<C extends RelayChannel>(...channels: readonly C[]): Record<C, (seen: RelayObservation, context: RelayContext) => Found[]> {
+  const judges = channels.map((channel) => [channel, (seen: RelayObservation, context: RelayContext) => judgeFiles(channel, seen, context)])
+  return Object.fromEntries(judges) as Record<C, (seen: RelayObservation, context: RelayContext) => Found[]>
+}
+
+const OUTSIDE = 'mails that others send about this host (ACME account, subscription, alerts of a BMC or RAID controller) cannot be seen on it'
+
+/** @throws Unreadable when not even the host's own names could be read */
+export function contextOf(seen: RelayObservation, runbook: Pick<EmailRelayRunbook, 'relay'>, host: RelayHost): RelayContext {
+  const fqdn = outputOf(seen, 'myhostname').trim()
+  return { relay: runbook.relay, host, localNames: [fqdn, fqdn.split('.')[0] ?? fqdn, `localhost.${fqdn.split('.').slice(1).join('.')}`] }
+}
+
+/** @param today YYYY-MM-DD in the estate's zone: exceptions end */
+export function judgeRelay(seen: RelayObservation, runbook: EmailRelayRunbook, host: RelayHost, today: string): ChannelVerdict[] {
+  return RELAY_CHANNELS.map((channel) => {
+    if (channel === 'outside') return { channel, state: 'note', findings: [], accepted: [], message: OUTSIDE }
+    try {
+      if (outputOf(seen, 'uid').trim() !== '0') throw new Unreadable('the reading did not run as root, which sees not everything')
+      return verdictOf(channel, JUDGES[channel](seen, contextOf(seen, runbook, host)), runbook, host, today)
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error
+      return { channel, state: 'unknown', findings: [], accepted: [], message: error.message }
+    }
+  })
+}
+
+function verdictOf(channel: RelayChannel, found: readonly Found[], { exceptions }: EmailRelayRunbook, { host }: RelayHost, today: string): ChannelVerdict {
+  const findings: RelayFinding[] = []
+  const accepted: ChannelVerdict['accepted'][number][] = []
+  for (const each of found) {
+    const finding: RelayFinding = { isPlanned: false, ...each, channel }
+    const exception = exceptions.find((one) => one.host === host && one.channel === channel && one.place === finding.place && today <= one.until)
+    if (exception === undefined) findings.push(finding)
+    else accepted.push({ finding, reason: exception.reason, until: exception.until })
+  }
+  return { channel, state: findings.length > 0 ? 'finding' : 'clean', findings, accepted, message: null }
+}
+
+/** A check of `driftGates`. */
+export interface GateResult {
+  readonly id: string
+  readonly state: 'passed' | 'failed' | 'unknown'
+  readonly reason: string
+  readonly message: string
+  /** What to do; null when there is nothing. */
+  readonly next: string | null
+}
+
+export const relayGateId = (host: string): string => `relay/${host}`
+
+/** Passed only when every channel was read and none leads elsewhere: what could not be read is no pass. */
+export function relayGateOf(host: RelayHost, verdicts: readonly ChannelVerdict[]): GateResult {
+  const id = relayGateId(host.host)
+  const findings = verdicts.flatMap((verdict) => verdict.findings)
+  const unread = verdicts.filter(({ state }) => state === 'unknown')
+  const [first] = findings
+  const more = (count: number) => (count > 1 ? ` (and ${count - 1} more)` : '')
+  if (first !== undefined) {
+    return {
+      id,
+      state: 'failed',
+      reason: `${first.channel}_leads_elsewhere`.replaceAll('-', '_'),
+      message: `${host.host}: ${first.place}: ${first.found}${more(findings.length)}`,
+      next: first.isPlanned ? `nightshift run emailRelay '{"host":"${host.host}"}'` : first.fix,
+    }
+  }
+  const [unknown] = unread
+  if (unknown !== undefined) {
+    const message = `${host.host}: ${unknown.channel} could not be read: ${unknown.message ?? ''}${more(unread.length)}`
+    return { id, state: 'unknown', reason: 'unread', message, next: `make it readable on ${host.host}; what is not read is no pass` }
+  }
+  const accepted = verdicts.flatMap((verdict) => verdict.accepted)
+  const beside = accepted.length === 0 ? '' : `, beside ${accepted.length} accepted by exceptions: ${accepted.map(({ finding }) => finding.place).join(', ')}`
+  const says = host.mode === 'relay' ? 'every way of mail leads through the relay' : 'no mail leaves the host'
+  return { id, state: 'passed', reason: 'ok', message: `${host.host}: ${says}${beside}`, next: null }
+}
