@@ -75,14 +75,13 @@ export interface PlanOptions {
 
 /** Decides on every archive that was seen and makes the plan of what goes. */
 export function planRetention(world: RetentionWorld, view: RetentionView, options: PlanOptions): RetentionOutcome {
-  const nowSeconds = view.view.clockSeconds
   const chosen = view.storages.flatMap((storage) =>
     storage.groups.filter(({ vmid }) => options.guests === null || (vmid !== null && options.guests.includes(vmid))).map((group) => ({ storage, group })),
   )
   const missing = chosen.flatMap(({ group }) => toProve(group).map((archive) => toProveOf(group, archive)))
   const judged = chosen.map(({ storage, group }) => {
     const counted = options.counting === 'proven' ? group : assumeProven(group)
-    return { storage, group: counted, decisions: decide(counted, nowSeconds), seen: group }
+    return { storage, group: counted, decisions: decide(counted), seen: group }
   })
   const steps = judged.flatMap(({ storage, group, decisions }) =>
     decisions.filter(({ removes }) => removes).map((decision) => stepOf(world.host, options.node, storage, group, decision)),

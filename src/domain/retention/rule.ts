@@ -2,7 +2,8 @@
  * Which archives of a guest may go. The host says which ones its options would remove; this rule only ever takes archives out of
  * that list, never puts one in: the newest K proven ones stay whatever their age, and so does everything that is not beyond doubt.
  */
-import { ageInWords, sizeInWords } from '../judge/words.js'
+import { sizeInWords } from '../judge/words.js'
+import { instant } from '../render/quantities.js'
 import { type Archive, type Decision, type GuestArchives, isProven, type Why } from './archive.js'
 
 /** Newest first; of two begun in one second the names decide, so that every planning gives one order. */
@@ -15,8 +16,8 @@ export function guardedArchives(group: GuestArchives): Archive[] {
   return newestFirst(group.archives.filter(isProven)).slice(0, Math.max(1, group.provenCopies))
 }
 
-/** Decides on every archive of a guest, newest first. @param nowSeconds the host's clock, for the words alone */
-export function decide(group: GuestArchives, nowSeconds: number): Decision[] {
+/** Decides on every archive of a guest, newest first. The sentences hold no ages: the same plan made again later reads the same. */
+export function decide(group: GuestArchives): Decision[] {
   const guarded = guardedArchives(group)
   const wanted = Math.max(1, group.provenCopies)
   return newestFirst(group.archives).map((archive) => {
@@ -43,7 +44,7 @@ export function decide(group: GuestArchives, nowSeconds: number): Decision[] {
       archive,
       removes: true,
       why: 'remove',
-      sentence: `goes: the host would remove it by the options of ${options} (${sizeInWords(archive.sizeBytes)}, ${ageInWords(nowSeconds - archive.startedSeconds)} old${earlier}); ${guarded.length} newer or proven copies stay`,
+      sentence: `goes: the host would remove it by the options of ${options} (${sizeInWords(archive.sizeBytes)}, begun ${instant(new Date(archive.startedSeconds * 1000).toISOString())}${earlier}); ${guarded.length} newer or proven copies stay`,
     }
   })
 }

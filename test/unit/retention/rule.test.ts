@@ -40,7 +40,7 @@ const anyGroup = fc
   .chain(({ starts, ...rest }) => fc.tuple(...starts.map((start) => anyArchive(NOW - start * 86_400))).map((archives) => group(archives, rest)))
 
 const removed = (of: GuestArchives) =>
-  decide(of, NOW)
+  decide(of)
     .filter(({ removes }) => removes)
     .map((each) => each.archive)
 
@@ -79,7 +79,7 @@ describe('whatever is on a storage', () => {
   property('nothing goes while a backup runs, or nobody knows', (of, goes) => goes.length === 0 || of.isRunning === false)
   property('nothing goes of a guest whose archives are held back', (of, goes) => goes.length === 0 || of.heldBack === null)
   property('every archive is decided on, exactly once', (of) => {
-    const decided = decide(of, NOW).map((each) => each.archive.volid)
+    const decided = decide(of).map((each) => each.archive.volid)
     return decided.length === of.archives.length && new Set(decided).size === decided.length
   })
   property('reading what is asked for, and finding it whole, is all that is needed', (of, goes) => {
@@ -97,14 +97,14 @@ describe('whatever is on a storage', () => {
 
 describe('in words', () => {
   const day = 86_400
-  const sentences = (of: GuestArchives) => decide(of, NOW).map(({ sentence }) => sentence)
+  const sentences = (of: GuestArchives) => decide(of).map(({ sentence }) => sentence)
 
   it('each archive has a sentence: what stays and why, what goes and by whose options', () => {
     const of = group([keep(NOW - day), keep(NOW - 2 * day), archive({ startedSeconds: NOW - 3 * day, sizeBytes: 3 * 1024 ** 3 })])
     expect(sentences(of)).toEqual([
       'stays: it is the newest proven one (level 2)',
       'stays: it is one of the 2 newest proven ones that are always left',
-      'goes: the host would remove it by the options of job nightly (3.0 GB, 72 h 00 m old); 2 newer or proven copies stay',
+      'goes: the host would remove it by the options of job nightly (3.0 GB, begun 2027-01-12 08:00 UTC); 2 newer or proven copies stay',
     ])
   })
 
