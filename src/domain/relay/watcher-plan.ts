@@ -61,7 +61,8 @@ function stepsInto(order: WatcherOrder, seen: RelayObservation): PlanStep[] {
     host: order.host,
     effect: { kind: 'command', argv: ['sh', '-c', 'systemctl daemon-reload && systemctl enable "$1" && systemctl restart "$1"', 'sh', timerName(paths)] },
     destructive: [],
-    before: [],
+    // By then the files are written, so that systemd knows the unit.
+    before: [asCheck(paths, 'ActiveState', timer.active), asCheck(paths, 'UnitFileState', timer.unitFile === '' ? 'disabled' : timer.unitFile)],
     after: timerChecks(paths, RUNNING),
     undo: { effect: wasRunning(timer) ? systemctl('restart', paths) : systemctl('disable --now', paths) },
     diff: [{ field: timerName(paths), from: inWords(timer), to: inWords(RUNNING) }],
