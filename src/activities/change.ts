@@ -61,12 +61,12 @@ export function createChangeSiteActivities(deps: ChangeSiteDeps) {
      * @throws ApplicationFailure of the connection's reason; whether the effect took place is then unknown until it is asked again
      */
     async applyStep({ route, step }: StepRequest): Promise<StepAnswer> {
-      const { effect, redact } = await withSecrets(step.effect, deps.secret)
+      const { order, redact } = await withSecrets(step, deps.secret)
       const beating = setInterval(() => heartbeat({ step: step.id }), HEARTBEAT_EVERY_MS)
       try {
         const asked = deps.ssh(route.sshAlias).run(route.sshAlias, {
           argv: ['perl', '-'],
-          stdin: remoteProgram({ before: step.before, after: step.after, effect }, deps.lockPath),
+          stdin: remoteProgram(order, deps.lockPath),
           sudo: route.sudo,
           deadlineMs: STEP_DEADLINE_MS,
           maxOutputBytes: MOST_REPORT_BYTES,
@@ -106,16 +106,19 @@ function reportOf(stdout: string, stepId: string): StepReport {
   }
 }
 
-/** Fills in `{{secret:REFERENCE}}`, and gives a redactor that knows what was filled in: the effect may print it. */
-async function withSecrets(effect: Effect, secret: (reference: string) => Promise<string>): Promise<{ effect: Effect; redact: Redact }> {
-  const text = effect.kind === 'write-file' ? effect.content : effect.kind === 'command' ? (effect.stdin ?? '') : ''
-  const references = new Set([...text.matchAll(SECRET)].map(([, reference = '']) => reference))
+type Order = Pick<PlanStep, 'before' | 'after' | 'effect'>
+
+/** Fills in `{{secret:REFERENCE}}` in what is compared, written or given to a program, and gives a redactor that knows what was filled in: the effect may print it. */
+async function withSecrets(step: Order, secret: (reference: string) => Promise<string>): Promise<{ order: Order; redact: Redact }> {
+  const { before, after, effect } = step
+  const texts = [...before, ...after, effect].map((each) => ('content' in each ? each.content : 'stdin' in each ? (each.stdin ?? '') : ''))
+  const references = new Set(texts.flatMap((text) => [...text.matchAll(SECRET)].map(([, reference = '']) => reference)))
   const values = new Map(await Promise.all([...references].map(async (reference) => [reference, await secret(reference)] as const)))
-  const redact = makeRedact([...values].map(([name, value]) => ({ name, value })))
-  if (values.size === 0) return { effect, redact }
-  const filled = text.replace(SECRET, (_all, reference: string) => values.get(reference) ?? '')
-  if (effect.kind === 'write-file') return { effect: { ...effect, content: filled }, redact }
-  return { effect: effect.kind === 'command' ? { ...effect, stdin: filled } : effect, redact }
+  const fill = (text: string) => text.replace(SECRET, (_all, reference: string) => values.get(reference) ?? '')
+  const filled = <T extends Check | Effect>(each: T): T =>
+    'content' in each ? { ...each, content: fill(each.content) } : 'stdin' in each && each.stdin !== undefined ? { ...each, stdin: fill(each.stdin) } : each
+  const order = { before: before.map(filled), after: after.map(filled), effect: filled(effect) }
+  return { order, redact: makeRedact([...values].map(([name, value]) => ({ name, value }))) }
 }
 
 export function createChangeStateActivities(deps: ChangeStateDeps) {

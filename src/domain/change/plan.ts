@@ -29,6 +29,11 @@ export type Check =
     }
   /** A file's content by SHA-256 (hex), and its permissions (octal) where given; `sha256: null`: there is no such file. */
   | { readonly kind: 'file'; readonly path: string; readonly sha256: string | null; readonly mode?: string }
+  /**
+   * A file that holds a secret: `content` has references (`{{secret:env:NAME}}`), which the worker resolves; the host compares and says only whether it is the same.
+   * Neither the secret nor its hash comes into a plan, a history or a receipt.
+   */
+  | { readonly kind: 'secret-file'; readonly path: string; readonly content: string; readonly mode: string }
   /** What a reading program prints, without white space at both ends. */
   | { readonly kind: 'command'; readonly argv: readonly string[]; readonly stdout: string }
   /** A backup archive, exactly as it was listed; `artifact: null`: it is gone. `modifiedAtSeconds` is the epoch of its mtime. */
@@ -46,7 +51,10 @@ export type RunbookFile = 'vzdump' | 'inventory' | 'calendar' | 'estate'
 
 /** What a step does. */
 export type Effect =
-  /** A program on the host. `stdinSecret` is a reference (`env:NAME`, `file:PATH`) whose value goes to its standard input. */
+  /**
+   * A program on the host; `stdin` may hold references to secrets (`{{secret:env:NAME}}`), which the worker resolves. `{{sha256:PATH}}` in an argument is the
+   * file's SHA-256 as it was before anything was compared: where Proxmox takes a digest, this makes comparing and setting one.
+   */
   | { readonly kind: 'command'; readonly argv: readonly string[]; readonly stdin?: string }
   /** A whole file, replaced durably. `secret` members of `content` are written `{{secret:env:NAME}}` and resolved by the worker. */
   | { readonly kind: 'write-file'; readonly path: string; readonly mode: string; readonly content: string }

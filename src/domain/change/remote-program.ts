@@ -70,6 +70,9 @@ open my $lock, '>>', $order->{lock} or report('unreadable', [], "$order->{lock}:
 my $held = eval { local $SIG{ALRM} = sub { die "busy\n" }; alarm 60; flock $lock, LOCK_EX; alarm 0; 1 };
 report('busy', [], "another step holds $order->{lock}") unless $held;
 
+# Before anything is compared: a file that changes while we compare has another digest than we say.
+my %digest = map { ($_ => file_digest($_)) } map { /^\{\{sha256:(\/[^}]+)\}\}$/ ? $1 : () } @{$order->{effect}{argv} || []};
+
 my $after = eval { differences($order->{after}) };
 report('unreadable', [], $@) unless $after;
 report('already', [], '') if @{$order->{after}} && !@$after;
@@ -100,6 +103,7 @@ sub check {
     return check_object($c, $c->{path}, read_object($c)) if $c->{kind} eq 'api';
     return check_object($c, row_name($c), read_row($c)) if $c->{kind} eq 'row';
     return check_file($c) if $c->{kind} eq 'file';
+    return check_secret_file($c) if $c->{kind} eq 'secret-file';
     return check_artifact($c) if $c->{kind} eq 'artifact';
     if ($c->{kind} eq 'command') {
         my ($exit, $out, $err) = run($c->{argv});
@@ -190,6 +194,31 @@ sub check_file {
     return @found;
 }
 
+# What is expected came with our order and is said to nobody.
+sub check_secret_file {
+    my ($c) = @_;
+    if (!lstat $c->{path}) {
+        die "$c->{path}: $!\n" if $! != POSIX::ENOENT() && $! != POSIX::ENOTDIR();
+        return difference($c->{path}, 'existence', 'there', undef);
+    }
+    die "$c->{path} is not a plain file\n" unless -f _;
+    my $mode = sprintf '%04o', S_IMODE((stat _)[2]);
+    my $want = $c->{content};
+    utf8::encode($want);
+    open my $file, '<:raw', $c->{path} or die "$c->{path}: $!\n";
+    return (
+        slurp($file) eq $want ? () : difference($c->{path}, 'content', 'as wanted', 'something else'),
+        oct $mode == oct $c->{mode} ? () : difference($c->{path}, 'mode', $c->{mode}, $mode),
+    );
+}
+
+# Proxmox counts a file that is not there as an empty one.
+sub file_digest {
+    my ($path) = @_;
+    open my $file, '<:raw', $path or return Digest::SHA::sha256_hex('');
+    return Digest::SHA->new(256)->addfile($file)->hexdigest;
+}
+
 sub check_artifact {
     my ($c) = @_;
     die "nothing is mounted at $c->{mountedAt}\n" if defined $c->{mountedAt} && !mounted($c->{mountedAt});
@@ -212,7 +241,11 @@ sub mounted {
 
 sub take_effect {
     my ($e) = @_;
-    if ($e->{kind} eq 'command') { my ($exit, $out, $err) = run($e->{argv}, $e->{stdin}); return ($exit, "$err$out") }
+    if ($e->{kind} eq 'command') {
+        my @argv = map { /^\{\{sha256:(.+)\}\}$/ && exists $digest{$1} ? $digest{$1} : $_ } @{$e->{argv}};
+        my ($exit, $out, $err) = run(\@argv, $e->{stdin});
+        return ($exit, "$err$out");
+    }
     if ($e->{kind} eq 'write-file') { write_file($e); return (0, '') }
     if ($e->{kind} eq 'remove-file') {
         unlink $e->{path} or $! == POSIX::ENOENT() or die "$e->{path}: $!\n";

@@ -68,7 +68,7 @@ export function settingsOf(output: string): Map<string, string> {
 }
 
 /** A value that refers to another setting at its default (`virtual_alias_maps = $virtual_maps`) is empty as long as that one is not set. */
-function valueOf(settings: Map<string, string>, name: string): string {
+function settingOf(settings: Map<string, string>, name: string): string {
   const value = settings.get(name)
   if (value === undefined) throw new Unreadable(`postconf does not know ${name}`)
   return value === '$virtual_maps' || value === '$fallback_relay' ? '' : value
@@ -81,14 +81,14 @@ export function judgePostfix(seen: RelayObservation, context: RelayContext): Fou
   const settings = settingsOf(outputOf(seen, 'postconf'))
   const found: Found[] = []
   for (const [name, wanted] of Object.entries(wantedPostfix(context))) {
-    const value = valueOf(settings, name)
+    const value = settingOf(settings, name)
     if (value !== wanted) found.push({ place: `postfix ${name}`, found: value || '(empty)', fix: `postconf -e '${name}=${wanted}'`, isPlanned: true })
   }
   for (const name of SHOULD_BE_EMPTY) {
-    const value = valueOf(settings, name)
+    const value = settingOf(settings, name)
     if (value !== '') found.push({ place: `postfix ${name}`, found: value, fix: `read where it sends; postconf -e '${name}='` })
   }
-  const maps = addressesIn(valueOf(settings, 'alias_maps')).filter(
+  const maps = addressesIn(settingOf(settings, 'alias_maps')).filter(
     (map) => !/^(hash|lmdb|btree|cdb|dbm|sdbm|texthash):(\$\{?config_directory\}?|\/etc)\/aliases$/.test(map),
   )
   if (maps.length > 0) found.push({ place: 'postfix alias_maps', found: maps.join(', '), fix: "postconf -e 'alias_maps=hash:/etc/aliases'" })

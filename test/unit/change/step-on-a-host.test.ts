@@ -39,6 +39,37 @@ const job = (fields: Extract<Check, { kind: 'api' }>['fields'], sets: string[] =
 const comment = (text: string): Effect => ({ kind: 'command', argv: ['pvesh', 'set', '/cluster/backup/daily', '--comment', text] })
 const jobSets = async (): Promise<number> => (await host.ledger()).filter(({ effect }) => effect === 'job.set').length
 
+describe('what only the host may know', () => {
+  it('compares a file with a secret in it, and says neither the secret nor what is there', async () => {
+    const path = join(host.dir, 'login')
+    const wanted = { kind: 'secret-file', path, content: 'user:wanted-word\n', mode: '0600' } as const
+    const order = [[{ kind: 'file', path, sha256: null }], { kind: 'write-file', path, mode: '0600', content: wanted.content }, [wanted]] as const
+    expect(await step(...order)).toMatchObject({ outcome: 'applied' })
+    expect(await step(...order)).toMatchObject({ outcome: 'already' })
+    writeFileSync(path, 'user:other-word\n')
+    chmodSync(path, 0o644)
+    const found = await differences(wanted)
+    expect(found).toEqual([
+      { subject: path, field: 'content', expected: 'as wanted', found: 'something else' },
+      { subject: path, field: 'mode', expected: '0600', found: '0644' },
+    ])
+    expect(await differences({ ...wanted, path: join(host.dir, 'gone') })).toMatchObject([{ field: 'existence', found: null }])
+  })
+
+  it('gives Proxmox the digest that the file had before anything was compared, so that a change in between is refused', async () => {
+    const path = join(host.dir, 'etc/pve/notifications.cfg')
+    const endpoint = (author: string): Check => ({ kind: 'api', path: '/cluster/notifications/endpoints/sendmail/desk', fields: { author } })
+    await host.run(['pvesh', 'create', '/cluster/notifications/endpoints/sendmail', '--name', 'desk', '--mailto', 'a@example.org', '--author', 'before'], NOW)
+    const set = (author: string) => ['pvesh', 'set', '/cluster/notifications/endpoints/sendmail/desk', '--author', author, '--digest', `{{sha256:${path}}}`]
+    expect(await step([endpoint('before')], { kind: 'command', argv: set('ours') }, [endpoint('ours')])).toMatchObject({ outcome: 'applied' })
+    // Somebody else writes after the digest was taken: the check that runs then does it here.
+    const meanwhile: Check = { kind: 'command', argv: ['sh', '-c', `printf '# theirs\\n' >> ${path}`], stdout: '' }
+    const report = await step([meanwhile, endpoint('ours')], { kind: 'command', argv: set('again') }, [endpoint('again')])
+    expect(report).toMatchObject({ outcome: 'failed', differences: [{ field: 'author', found: 'ours' }] })
+    expect(report.said).toContain('detected modified configuration')
+  })
+})
+
 describe('compare, effect, read back', () => {
   it('takes effect once, and finds it when it is asked again', async () => {
     const order = [[job({ comment: 'theirs' })], comment("it's “ours”; $(rm -rf /) `x`"), [job({ comment: "it's “ours”; $(rm -rf /) `x`" })]] as const
