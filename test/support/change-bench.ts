@@ -65,7 +65,8 @@ export class ChangeBench {
   furtherSteps: readonly PlanStep[] = []
   /** Stands between the product and the host. */
   transport: (ssh: Ssh) => Ssh = (ssh) => ssh
-  plansMade = 0
+  /** Holds a planning back. */
+  beforePlan: () => Promise<void> = async () => {}
   private workers: Worker[] = []
   private running: Promise<unknown> = Promise.resolve()
 
@@ -197,7 +198,7 @@ export class ChangeBench {
   }
 
   private async makePlan(host: string): Promise<MadePlan> {
-    this.plansMade += 1
+    await this.beforePlan()
     const steps: PlanStep[] = []
     for (const id of JOBS) {
       const [from, to] = [await this.comment(id), this.wanted[id] ?? '']
