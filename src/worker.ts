@@ -18,6 +18,7 @@ import { redactionInterceptor } from './activities/redaction.js'
 import { createRetentionSiteActivities, createRetentionStateActivities } from './activities/retention.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
 import { createVzdumpSiteActivities, createVzdumpStateActivities } from './activities/vzdump.js'
+import { createWatcherSiteActivities, createWatcherStateActivities } from './activities/watcher.js'
 import { ConfigError } from './domain/config-error.js'
 import type { RunbookSet } from './domain/estate.js'
 import { queueNames, taskQueueOf } from './domain/ids.js'
@@ -77,6 +78,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
     ...createEnrollmentSiteActivities(reading),
     ...createVzdumpSiteActivities(reading),
     ...createRetentionSiteActivities(reading),
+    ...createWatcherSiteActivities(reading),
     ...createChangeSiteActivities(changing(reading, options.configDir)),
   }
   const stateActivities = {
@@ -86,6 +88,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
     ...createVzdumpStateActivities({ ...reading, ...local }),
     ...createRetentionStateActivities({ ...reading, ...local }),
     ...createGateActivities({ ...reading, ...local }),
+    ...createWatcherStateActivities({ ...reading, ...local }),
     ...createChangeStateActivities({ ...local, configDir: options.configDir, redact: reading.redact }),
   }
   const { closeDelivery, ...delivery } = createDeliveryActivities({
@@ -126,6 +129,7 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
       ...createEnrollmentSiteActivities(reading),
       ...createVzdumpSiteActivities(reading),
       ...createRetentionSiteActivities(reading),
+      ...createWatcherSiteActivities(reading),
       ...createChangeSiteActivities(changing(reading, options.configDir)),
     },
   })

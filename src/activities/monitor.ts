@@ -22,6 +22,7 @@ import {
 import { type HostObservation, type HostProbePlan, unreadHost } from '../domain/observation.js'
 import { planHostProbe } from '../domain/probe/plan.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
+import { markFindings } from '../domain/relay/marks.js'
 import { renderStatusMarkdown } from '../domain/render/status-markdown.js'
 import type { Finding, Severity, StatusDocument } from '../domain/status.js'
 import { RunbookErrors } from '../runbooks/index.js'
@@ -125,6 +126,7 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
         estate: set.estate.id,
         rulesDigest: set.digest,
         enabledTargets: set.inventory.targets.filter((target) => target.enabled).length,
+        ...((set.emailRelay?.watchers.length ?? 0) > 0 ? { isWatched: true } : {}),
         sites: set.estate.sites
           .map((site) => ({ site, hosts: set.estate.hosts.filter((host) => host.site === site.id) }))
           .filter(({ hosts }) => hosts.length > 0)
@@ -152,7 +154,8 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
       })
       const desk = deps.state.desk.snapshot()
       const judgedStatus = withRunbookFindings(judged.status, { warnings, problem })
-      const status = redactDeep(withDeskMarks(judgedStatus, desk, firstUntaken(deps.state.passes(), desk)), deps.redact)
+      const marked = withDeskMarks(judgedStatus, desk, firstUntaken(deps.state.passes(), desk))
+      const status = redactDeep(withFindings(marked, markFindings(marked, set, deps.state.marks.unmarked())), deps.redact)
       const writeFrom = performance.now()
       const observationsDigest = sha256Hex(canonicalJson(args.readings.map((reading) => ('digest' in reading ? reading.digest : reading.unread))))
       const publish = (document: StatusDocument) => deps.state.writePass({ status: document, memory: judged.memory, observationsDigest }).written

@@ -14,6 +14,8 @@ export interface PassPlan {
   readonly rulesDigest: string
   readonly sites: readonly SitePlan[]
   readonly enabledTargets: number
+  /** A watcher at another site expects a mark after this pass. */
+  readonly isWatched?: true
 }
 
 export interface SitePlan {

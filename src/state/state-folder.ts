@@ -23,6 +23,7 @@ import { errorCode, StateUnusable, StateWriteFailed } from './errors.js'
 import { markFolder, prepareFolder } from './folder.js'
 import { STATE_NAMES } from './location.js'
 import { acquireLock, type StateLock } from './lock.js'
+import { Marks } from './marks.js'
 import { isOlderPass, type PassKey } from './pass-order.js'
 import { Proofs } from './proofs.js'
 import { type AppendedReceipt, ReceiptChain, type ReceiptSettings } from './receipts/chain.js'
@@ -104,6 +105,8 @@ export class StateFolder {
   readonly enrollments: OpenEnrollments
   /** What is kept for the alert desk. */
   readonly desk: DeskRecord
+  /** Where the watchers of nightshift were left no mark. */
+  readonly marks: Marks
 
   constructor(
     readonly dir: string,
@@ -123,6 +126,7 @@ export class StateFolder {
     this.applies = new Applies(table)
     this.enrollments = new OpenEnrollments(table)
     this.desk = new DeskRecord(dir, table)
+    this.marks = new Marks(table)
   }
 
   /** The judge's memory as the last pass left it; undefined before the first one. */

@@ -10,6 +10,7 @@ import type { MonitorActivities } from '../activities/monitor.js'
 import { queueNames } from '../domain/ids.js'
 import type { BackupMonitorInput, PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../domain/monitor.js'
 import { backupMonitorInput } from './inputs.js'
+import { leaveMarks } from './leave-marks.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
 
 /** A site's worker must take up its work within this time; after it the site is UNKNOWN `no_worker`. */
@@ -33,12 +34,15 @@ export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<Pass
   const result = await closePass(pass, readings)
 
   setCurrentDetails(result.details)
-  if (result.written && patched('alert-desk')) await tellDesk(pass)
+  if (result.written && patched('alert-desk')) {
+    const isTold = await tellDesk(pass)
+    if (isTold && pass.isWatched === true && patched('watcher-marks')) await leaveMarks(result)
+  }
   return result
 }
 
 /** The pass stands whether the desk hears of it or not: the next one tells it what it missed. */
-async function tellDesk(pass: PassPlan): Promise<void> {
+async function tellDesk(pass: PassPlan): Promise<boolean> {
   const { tellDesk } = proxyActivities<DeskActivities>({
     taskQueue: queueNames(workflowInfo().taskQueue).state,
     startToCloseTimeout: `${CLOSE_SECONDS} seconds`,
@@ -46,9 +50,11 @@ async function tellDesk(pass: PassPlan): Promise<void> {
   })
   try {
     await tellDesk.executeWithOptions({ summary: 'Tell the alert desk what changed' }, [{ passId: pass.passId }])
+    return true
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error
     log.warn('the alert desk was not told of this pass', { cause: error.cause?.message ?? error.message })
+    return false
   }
 }
 

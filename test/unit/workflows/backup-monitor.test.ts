@@ -6,6 +6,8 @@ import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SEARCH_ATTRIBUTES } from '../../../src/domain/ids.js'
 import type { PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../../../src/domain/monitor.js'
+import type { OpenedMarks } from '../../../src/domain/relay/marks.js'
+import type { MarkOrder } from '../../../src/domain/relay/watcher.js'
 import { cachedBinaryPath } from '../../../src/temporal/server-binary.js'
 
 let env: TestWorkflowEnvironment
@@ -34,13 +36,22 @@ interface Script {
   observeSite: (args: SitePlan & { passId: string }) => Promise<SiteReading>
   details?: string
   tellDesk?: (args: { passId: string }) => Promise<unknown>
+  /** The watcher at the other site; none unless told. */
+  watcher?: { opened: (pass: { passId: string }) => OpenedMarks; leaveMark: (order: MarkOrder) => Promise<string> }
 }
 
 /** Runs one pass on real workers and a real server; only what touches hosts and the state folder is scripted. */
 async function runPass(estate: string, script: Script, input: unknown = {}) {
   const seen: { readings: readonly (SiteReading | SiteUnread)[] } = { readings: [] }
   const stateSide = {
-    openPass: async ({ passId }: { passId: string }): Promise<PassPlan> => ({ passId, estate, rulesDigest: 'r', sites: script.sites, enabledTargets: 28 }),
+    openPass: async ({ passId }: { passId: string }): Promise<PassPlan> => ({
+      passId,
+      estate,
+      rulesDigest: 'r',
+      sites: script.sites,
+      enabledTargets: 28,
+      ...(script.watcher === undefined ? {} : { isWatched: true }),
+    }),
     closePass: async (args: { passId: string; readings: readonly (SiteReading | SiteUnread)[] }): Promise<PassResult> => {
       seen.readings = args.readings
       return {
@@ -67,9 +78,15 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
     told.push(args.passId)
     return script.tellDesk?.(args)
   }
+  const unmarked: unknown[] = []
+  const leaveMark = async (order: MarkOrder) => script.watcher?.leaveMark(order)
+  const marks = {
+    openMarks: async (pass: { passId: string }) => script.watcher?.opened(pass),
+    noteUnmarked: async (args: { unmarked: unknown }) => void unmarked.push(args.unmarked),
+  }
   const workers = await Promise.all([
-    Worker.create({ connection, taskQueue: `nightshift-${estate}`, workflowBundle, activities: { observeSite: script.observeSite } }),
-    Worker.create({ connection, taskQueue: `${estate}-state`, activities: { ...stateSide, tellDesk } }),
+    Worker.create({ connection, taskQueue: `nightshift-${estate}`, workflowBundle, activities: { observeSite: script.observeSite, leaveMark } }),
+    Worker.create({ connection, taskQueue: `${estate}-state`, activities: { ...stateSide, ...marks, tellDesk } }),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   try {
@@ -80,7 +97,7 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
     )
     const history = await handle.fetchHistory()
     const details = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata').then((metadata) => metadata.currentDetails ?? '')
-    return { result, told, readings: seen.readings, history, details, description: await handle.describe() }
+    return { result, told, unmarked, readings: seen.readings, history, details, description: await handle.describe() }
   } finally {
     for (const worker of workers) worker.shutdown()
     await running
@@ -122,6 +139,36 @@ describe('a pass', () => {
       },
     })
     expect(deaf.result).toHaveProperty('value.verdict', 'ok')
+  })
+
+  it('leaves a mark for the watcher once the desk has it, and stands when it cannot', async () => {
+    const sites = [plan('shop')]
+    const observeSite = async (args: SitePlan) => reading(args)
+    const route = { host: 'proxmox-home', site: 'home', sshAlias: 'proxmox-home', sudo: false, node: 'pve' }
+    const left: MarkOrder[] = []
+    const opened = (more: Partial<OpenedMarks>) => (pass: { passId: string }) => {
+      const mark = { route, estate: 'e', takenAt: '2026-02-12T08:30:00.000Z', ...pass }
+      return { marks: [mark], withheld: null, unmarked: [], ...more }
+    }
+    const leaveMark = async (order: MarkOrder) => {
+      left.push(order)
+      return 'written'
+    }
+    const marked = await runPass('marked', { sites, observeSite, watcher: { opened: opened({}), leaveMark } })
+    expect(left.map(({ passId }) => passId)).toEqual(marked.told)
+    expect(marked.unmarked).toEqual([])
+
+    await runPass('withheld', { sites, observeSite, watcher: { opened: opened({ withheld: 'the alert desk has not taken this pass' }), leaveMark } })
+    const deaf = async () => Promise.reject(ApplicationFailure.nonRetryable('the desk is not there', 'Broken'))
+    await runPass('untold', { sites, observeSite, tellDesk: deaf, watcher: { opened: opened({}), leaveMark } })
+    expect(left).toHaveLength(1)
+
+    const fails = async () => Promise.reject(ApplicationFailure.nonRetryable('No space left on device', 'HostUnread'))
+    const failed = await runPass('failed', { sites, observeSite, watcher: { opened: opened({}), leaveMark: fails } })
+    expect(failed.result).toHaveProperty('value.verdict', 'ok')
+    expect(failed.unmarked).toEqual([{ 'proxmox-home': 'No space left on device' }])
+    const healed = await runPass('healed', { sites, observeSite, watcher: { opened: opened({ unmarked: ['proxmox-home'] }), leaveMark } })
+    expect(healed.unmarked).toEqual([{}])
   })
 
   it('goes on when reading one site fails for good, and says why', async () => {

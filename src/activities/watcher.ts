@@ -1,0 +1,94 @@
+/** The activities around the watcher at the other site: leave a mark for it after a pass, and look whether it is in place. */
+import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import type { GateResult } from '../domain/gates.js'
+import type { HostRoute } from '../domain/proof/types.js'
+import { isAcknowledged, type OpenedMarks, whyWithheld } from '../domain/relay/marks.js'
+import { parseRelayReading, relayProbe } from '../domain/relay/probe-program.js'
+import { type MarkOrder, type MarkOutcome, markProgram, type WatcherOrder } from '../domain/relay/watcher.js'
+import { watcherGate, watcherQuestions } from '../domain/relay/watcher-plan.js'
+import type { Instant } from '../domain/status.js'
+import type { ReadingDeps, StateDeps } from './monitor.js'
+import { routeOf } from './vzdump.js'
+
+export type WatcherActivities = ReturnType<typeof createWatcherSiteActivities> & ReturnType<typeof createWatcherStateActivities>
+
+/** The desk takes a pass within a second, where its worker is up. */
+const ACKNOWLEDGED_WITHIN_MS = 20_000
+const LOOK_EVERY_MS = 100
+const MARK_DEADLINE_MS = 15_000
+const READING_DEADLINE_MS = 60_000
+const HEARTBEAT_EVERY_MS = 3_000
+const MOST_OUTPUT_BYTES = 1024 * 1024
+
+export function createWatcherSiteActivities(deps: ReadingDeps) {
+  async function beating<T>(host: string, work: () => Promise<T>): Promise<T> {
+    const timer = setInterval(() => heartbeat({ host }), HEARTBEAT_EVERY_MS)
+    try {
+      return await work()
+    } catch (error) {
+      cancellationSignal().throwIfAborted()
+      throw ApplicationFailure.retryable(deps.redact(error instanceof Error ? error.message : String(error)), 'HostUnread')
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  return {
+    /** Replaces the mark on a host; none where no watcher is in place. @throws ApplicationFailure `HostUnread` (retryable) */
+    leaveMark(order: MarkOrder): Promise<MarkOutcome> {
+      const { host, sshAlias, sudo } = order.route
+      return beating(host, async () => {
+        const answer = await deps.ssh(sshAlias).run(sshAlias, {
+          argv: ['sh', '-s'],
+          stdin: markProgram(order),
+          sudo,
+          deadlineMs: MARK_DEADLINE_MS,
+          signal: cancellationSignal(),
+          okExitCodes: 'any',
+        })
+        const said = answer.stdoutText.trim()
+        if (said === 'written' || said === 'absent') return said
+        throw new Error(`leaving a mark on ${host} ended with ${answer.exitCode}: ${answer.stderrText.trim().slice(0, 300)}`)
+      })
+    },
+
+    /** The gate over one watcher. @throws ApplicationFailure `HostUnread` (retryable) */
+    gateOfWatcher({ order, route }: { order: WatcherOrder; route: HostRoute }): Promise<GateResult> {
+      return beating(route.host, async () => {
+        const questions = watcherQuestions(order.estate)
+        const answer = await deps.ssh(route.sshAlias).run(route.sshAlias, {
+          argv: ['perl', '-'],
+          stdin: relayProbe(questions),
+          sudo: route.sudo,
+          deadlineMs: READING_DEADLINE_MS,
+          maxOutputBytes: MOST_OUTPUT_BYTES,
+          signal: cancellationSignal(),
+          okExitCodes: 'any',
+        })
+        return watcherGate(order, parseRelayReading(route.host, route.node, questions, answer.stdoutText))
+      })
+    },
+  }
+}
+
+export function createWatcherStateActivities(deps: ReadingDeps & StateDeps) {
+  return {
+    /** Waits until the desk has taken this pass, and says which marks it may leave. */
+    async openMarks(pass: { passId: string; takenAt: Instant }): Promise<OpenedMarks> {
+      const { set } = await deps.runbooks.current()
+      const marks = (set.emailRelay?.watchers ?? []).map(({ host }): MarkOrder => ({ route: routeOf(set, host), estate: set.estate.id, ...pass }))
+      const until = performance.now() + ACKNOWLEDGED_WITHIN_MS
+      while (!isAcknowledged(deps.state.desk.snapshot(), pass.passId) && performance.now() < until) {
+        heartbeat()
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+        cancellationSignal().throwIfAborted()
+      }
+      return { marks, withheld: whyWithheld(deps.state.desk.snapshot(), pass.passId, deps.now()), unmarked: Object.keys(deps.state.marks.unmarked()) }
+    },
+
+    /** Keeps where no mark could be left, and why: the next pass shows it. */
+    async noteUnmarked({ unmarked }: { unmarked: Readonly<Record<string, string>> }): Promise<void> {
+      deps.state.marks.putUnmarked(unmarked)
+    },
+  }
+}

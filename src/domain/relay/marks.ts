@@ -1,0 +1,49 @@
+/** When a mark may be left for a watcher, and what is said when it could not be. */
+import type { DeskSnapshot } from '../desk/snapshot.js'
+import { OUTBOX_LATE_SECONDS } from '../desk/snapshot.js'
+import type { RunbookSet } from '../estate.js'
+import type { Finding, StatusDocument } from '../status.js'
+import type { MarkOrder } from './watcher.js'
+
+/** What the pass is told before it leaves its marks. */
+export interface OpenedMarks {
+  readonly marks: readonly MarkOrder[]
+  /** Why none may be left; null when they may. */
+  readonly withheld: string | null
+  /** Hosts where the last pass could leave none. */
+  readonly unmarked: readonly string[]
+}
+
+/** True once the desk has taken this very pass. By a later pass it is not: that one leaves its own marks. */
+export function isAcknowledged(desk: Pick<DeskSnapshot, 'passId'> | undefined, passId: string): boolean {
+  return desk?.passId === passId
+}
+
+/** Why this pass may leave no mark: the desk has not taken it, or mail has been waiting for too long. Null when it may. */
+export function whyWithheld(desk: Pick<DeskSnapshot, 'passId' | 'outbox'> | undefined, passId: string, now: Date): string | null {
+  if (desk === undefined || !isAcknowledged(desk, passId)) return 'the alert desk has not taken this pass'
+  const { oldestAt } = desk.outbox
+  if (oldestAt !== null && (now.getTime() - Date.parse(oldestAt)) / 1000 >= OUTBOX_LATE_SECONDS) return `a mail has been waiting to be sent since ${oldestAt}`
+  return null
+}
+
+/** A mark that could not be left is no fault of the backups; but the watcher will say that nightshift is silent, and this is why. */
+export function markFindings(status: Pick<StatusDocument, 'findings'>, set: RunbookSet, unmarked: Readonly<Record<string, string>>): Finding[] {
+  return (set.emailRelay?.watchers ?? []).flatMap(({ host }): Finding[] => {
+    const why = unmarked[host]
+    const site = set.estate.hosts.find(({ name }) => name === host)?.site
+    if (why === undefined || site === undefined) return []
+    // A host that cannot be read at all is one finding, not two.
+    if (status.findings.some(({ subject, condition }) => subject === `${site}/host/${host}` && condition === 'blind')) return []
+    return [
+      {
+        subject: `${site}/delivery/watcher-${host}`,
+        condition: 'delivery',
+        severity: 'warning',
+        reason: 'mark_not_left',
+        message: `the watcher on ${host} was left no mark, and will say that nightshift is silent: ${why}`,
+        next: 'nightshift doctor',
+      },
+    ]
+  })
+}
