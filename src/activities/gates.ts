@@ -5,11 +5,19 @@ import type { FindingsReport } from '../domain/desk/messages.js'
 import { pipelineGate } from '../domain/desk/pipeline-gate.js'
 import { type GateResult, type GatesDocument, gateFindings } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
+import { type WatcherOrder, watchersOf } from '../domain/relay/watcher.js'
 import { RunbookErrors } from '../runbooks/index.js'
 import type { StateDeps } from './monitor.js'
 import { routeOf } from './vzdump.js'
 
 export type GateActivities = ReturnType<typeof createGateActivities>
+
+export interface GatesPlan {
+  readonly estate: string
+  readonly rulesDigest: string
+  readonly routes: readonly HostRoute[]
+  readonly watchers?: readonly { readonly order: WatcherOrder; readonly route: HostRoute }[]
+}
 
 export interface GateDeps extends StateDeps {
   readonly now: () => Date
@@ -18,14 +26,15 @@ export interface GateDeps extends StateDeps {
 export function createGateActivities(deps: GateDeps) {
   const { state } = deps
   return {
-    /** What there is to look at: the Proxmox hosts, and by which way. */
-    async planGates(): Promise<{ estate: string; rulesDigest: string; routes: HostRoute[] }> {
+    /** What there is to look at: the Proxmox hosts and the watchers, and by which way. */
+    async planGates(): Promise<GatesPlan> {
       const { set } = await deps.runbooks.refresh().catch((error: unknown) => {
         if (error instanceof RunbookErrors) throw ApplicationFailure.nonRetryable(error.message, 'InvalidRunbooks')
         throw error
       })
       const hosts = set.estate.hosts.filter((host) => host.kind === 'proxmox')
-      return { estate: set.estate.id, rulesDigest: set.digest, routes: hosts.map((host) => routeOf(set, host.name)) }
+      const routes = hosts.map((host) => routeOf(set, host.name))
+      return { estate: set.estate.id, rulesDigest: set.digest, routes, watchers: watchersOf(set).map((order) => ({ order, route: routeOf(set, order.host) })) }
     },
 
     async gateOfPipeline(): Promise<GateResult> {

@@ -2,9 +2,12 @@
 import { ActivityFailure, proxyActivities, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
 import type { DeskActivities } from '../activities/desk.js'
 import type { GateActivities } from '../activities/gates.js'
+import type { WatcherActivities } from '../activities/watcher.js'
 import type { GateResult } from '../domain/gates.js'
+import type { HostRoute } from '../domain/proof/types.js'
+import type { WatcherOrder } from '../domain/relay/watcher.js'
 import { driftGatesInput } from './inputs.js'
-import { atHome } from './routes.js'
+import { atHome, atSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
 
 export interface GatesResult {
@@ -24,11 +27,12 @@ export async function driftGates(rawInput?: Record<string, never>): Promise<Gate
   })
 
   phase('read', 'Which gates are there?')
-  const { routes } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
+  const { routes, watchers = [] } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
 
   phase('judge', 'Looking at every gate.')
   const gates = await Promise.all([
     gate('notification-pipeline', () => home.gateOfPipeline.executeWithOptions({ summary: 'Do alerts reach people? From what they left behind' }, [])),
+    ...watchers.map(({ order, route }) => gate(`watcher/${order.host}`, () => lookAtWatcher(order, route))),
   ])
 
   phase('write', 'Writing down what the gates said.')
@@ -46,6 +50,16 @@ export async function driftGates(rawInput?: Record<string, never>): Promise<Gate
     ].join('\n'),
   )
   return { passed: of('passed'), failed: of('failed'), unknown: of('unknown'), gates }
+}
+
+function lookAtWatcher(order: WatcherOrder, route: HostRoute): Promise<GateResult> {
+  const { gateOfWatcher } = proxyActivities<WatcherActivities>({
+    ...atSite(route),
+    startToCloseTimeout: '90 seconds',
+    heartbeatTimeout: '20 seconds',
+    retry: { maximumAttempts: 3, initialInterval: '2 seconds' },
+  })
+  return gateOfWatcher.executeWithOptions({ summary: `Is the watcher on ${route.host} as declared, and its mark fresh?` }, [{ order, route }])
 }
 
 /** A gate that could not be looked at is unknown, which is not a pass. */

@@ -3,6 +3,7 @@
  * leaves a mark beside it; when the mark has grown old the script says so by a way of its own. It needs nothing of nightshift.
  */
 
+import type { RunbookSet } from '../estate.js'
 import { shell } from '../probe/shell-text.js'
 import type { HostRoute } from '../proof/types.js'
 import type { Instant } from '../status.js'
@@ -67,10 +68,15 @@ export function watcherPaths(estate: string): WatcherPaths {
   }
 }
 
-/** @param periodSeconds of the monitor */
-export function watcherOrder(row: RelayWatcher, estate: { readonly id: string; readonly mailFrom: string; readonly periodSeconds: number }): WatcherOrder {
-  const { watches, host, mailTo, webhook } = row
-  return { watches, host, mailTo, webhook, estate: estate.id, mailFrom: estate.mailFrom, limitSeconds: PERIODS_WITHOUT_MARK * estate.periodSeconds }
+/** The watchers that `email-relay.yaml` declares; none where there is no such file. */
+export function watchersOf({ estate, emailRelay }: RunbookSet): WatcherOrder[] {
+  if (emailRelay === undefined) return []
+  const limitSeconds = PERIODS_WITHOUT_MARK * estate.monitor.periodSeconds
+  return emailRelay.watchers.map(({ watches, host, mailTo, webhook }) => ({
+    ...{ watches, host, mailTo, webhook, limitSeconds },
+    estate: estate.id,
+    mailFrom: emailRelay.relay.sender,
+  }))
 }
 
 /** The files of a watcher. @param paths other ones than the host's own, for tests beside each other */

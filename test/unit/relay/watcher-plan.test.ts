@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { sha256Hex } from '../../../src/domain/canonical.js'
 import { sealPlan } from '../../../src/domain/change/plan.js'
 import type { Answer, RelayObservation } from '../../../src/domain/relay/observation.js'
-import { type WatcherFile, type WatcherOrder, watcherFiles, watcherOrder } from '../../../src/domain/relay/watcher.js'
+import { type WatcherFile, type WatcherOrder, watcherFiles, watchersOf } from '../../../src/domain/relay/watcher.js'
 import { planWatcher, watcherGate, watcherQuestions } from '../../../src/domain/relay/watcher-plan.js'
+import { exampleTexts, load } from '../runbooks/example-texts.js'
 
-const ROW = { watches: 'shop', host: 'proxmox-home', mailTo: 'ronny@spine.ronny.works', webhook: null, place: 'email-relay.yaml:35' }
-const ORDER = watcherOrder(ROW, { id: 'ronny', mailFrom: 'alerts@spine.ronny.works', periodSeconds: 600 })
+const [ORDER] = watchersOf(load(exampleTexts())) as [WatcherOrder]
 const FOLDER = '/var/lib/nightshift-watcher-ronny'
 
 const run = (out: string): Answer => ({ kind: 'run', exit: 0, out, err: '' })
