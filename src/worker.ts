@@ -10,6 +10,7 @@ import { createArtifactSiteActivities, createArtifactStateActivities } from './a
 import { type ChangeSiteDeps, createChangeSiteActivities, createChangeStateActivities } from './activities/change.js'
 import { createDeskActivities } from './activities/desk.js'
 import { hostsUnderChange, signalDesk } from './activities/desk-client.js'
+import { createRelaySiteActivities, createRelayStateActivities, type RelaySiteDeps } from './activities/email-relay.js'
 import { createEnrollmentSiteActivities, createEnrollmentStateActivities } from './activities/enrollment.js'
 import { createGateActivities } from './activities/gates.js'
 import { createDeliveryActivities } from './activities/mail.js'
@@ -80,6 +81,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
     ...createRetentionSiteActivities(reading),
     ...createWatcherSiteActivities(reading),
     ...createChangeSiteActivities(changing(reading, options.configDir)),
+    ...createRelaySiteActivities(changing(reading, options.configDir)),
   }
   const stateActivities = {
     ...createStateActivities({ ...reading, ...local }),
@@ -90,6 +92,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
     ...createGateActivities({ ...reading, ...local }),
     ...createWatcherStateActivities({ ...reading, ...local }),
     ...createChangeStateActivities({ ...local, configDir: options.configDir, redact: reading.redact }),
+    ...createRelayStateActivities({ ...reading, ...local, configDir: options.configDir }),
   }
   const { closeDelivery, ...delivery } = createDeliveryActivities({
     alerts: async () => (await local.runbooks.refresh()).set.alerts,
@@ -131,14 +134,15 @@ export async function startSiteWorker(options: Omit<HomeWorkerOptions, 'state' |
       ...createRetentionSiteActivities(reading),
       ...createWatcherSiteActivities(reading),
       ...createChangeSiteActivities(changing(reading, options.configDir)),
+      ...createRelaySiteActivities(changing(reading, options.configDir)),
     },
   })
   return running([worker], reading)
 }
 
 /** A step may write a secret to a host: the worker at the host's site resolves it. */
-function changing(reading: ReadingDeps, configDir: string): ChangeSiteDeps {
-  return { ssh: reading.ssh, secret: (reference) => resolveSecret(reference, configDir) }
+function changing(reading: ReadingDeps, configDir: string): ChangeSiteDeps & RelaySiteDeps {
+  return { ...reading, secret: (reference) => resolveSecret(reference, configDir) }
 }
 
 function readingDeps(runbooks: RunbookSet): ReadingDeps & { readonly pool: SshPool } {

@@ -13,6 +13,11 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
   alertCanary: { summary: 'Send a message to ourselves and look for it in the mailbox', workflowId: (estateId) => workflowIds.canary(estateId) },
   backupMonitor: { summary: 'Look at every backup, asked for by a person', workflowId: (estateId) => workflowIds.monitor(estateId) },
   driftGates: { summary: 'Look at every gate, asked for by a person', workflowId: (estateId) => workflowIds.gates(estateId) },
+  emailRelay: {
+    summary: 'Let a host send its mail through one server, as email-relay.yaml wants; asks first, and proves it',
+    takesRequester: true,
+    workflowId: (_, input) => workflowIds.relay(field(input, 'host')),
+  },
   retentionPrune: {
     summary: 'Remove backup archives that retention gives up; a preview unless told',
     takesRequester: true,

@@ -3,6 +3,9 @@ import type { z } from 'zod'
 import { RELAY_CHANNELS } from '../domain/email-relay-runbook.js'
 import * as f from './fields.js'
 
+/** Each look leaves its traces in the history of the run. */
+const MOST_LOOKS = 1500
+
 const host = f.mapping({
   host: f.name().describe('A host of kind proxmox in estate.yaml.'),
   mode: f.oneOf(['relay', 'disable']).describe('relay: every mail of the host goes through the server above. disable: no mail leaves the host.'),
@@ -69,6 +72,10 @@ export const emailRelaySchema = f
           .describe("time: for so many days. events: until a job's notification and a change of packages have passed. Left out: time."),
         days: f.wholeNumber(1, 90, 'days').optional().describe('Left out: 7.'),
         every_minutes: f.wholeNumber(1, 1440, 'minutes').optional().describe('Left out: 60.'),
+      })
+      .refine(({ days = 7, every_minutes = 60 }) => (days * 1440) / every_minutes <= MOST_LOOKS, {
+        error: `at most ${MOST_LOOKS} looks in all days: a greater every_minutes`,
+        path: ['every_minutes'],
       })
       .optional()
       .describe('How long mail log and queue are watched for another route before "there is none" counts.'),

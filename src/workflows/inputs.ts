@@ -38,6 +38,11 @@ export const vzdumpJobsInput = z.strictObject({
   requestedBy,
 })
 
+export const emailRelayInput = z.strictObject({
+  host,
+  requestedBy,
+})
+
 /** Started by the first pass of the monitor; a person has no reason to. */
 export const alertDeskInput = z.strictObject({
   estate: z.string().regex(ESTATE_ID, 'the id of estate.yaml'),

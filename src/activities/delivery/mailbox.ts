@@ -7,6 +7,7 @@ import { ImapFlow } from 'imapflow'
 import type { DeliveredAnswer, DeliveredQuestion } from '../../domain/desk/delivery.js'
 import { DELIVERY_DEADLINE_SECONDS } from '../../domain/desk/delivery.js'
 import type { Redact } from '../../domain/redact.js'
+import type { ReadMail } from '../../domain/relay/proof.js'
 import { briefly } from './words.js'
 
 /** A mailbox as it is read now: secrets resolved. */
@@ -112,6 +113,100 @@ async function findIn(client: ImapFlow, folder: string, messageId: string, since
     last = first - 1
   }
   return undefined
+}
+
+/** Where each folder ended: what arrives later has a number from here on, as long as the folder is the same one. */
+export interface MailboxMark {
+  readonly folder: string
+  readonly uidNext: number
+  /** Text, because it may be bigger than a number of JSON. */
+  readonly uidValidity: string
+}
+
+/** @throws Error in words when the mailbox cannot be read */
+export async function markMailbox(access: MailboxAccess): Promise<MailboxMark[]> {
+  return await inWords(
+    reading(access, async (client) => {
+      const marks: MailboxMark[] = []
+      for (const folder of access.folders) {
+        const status = await client.status(folder, { uidNext: true, uidValidity: true })
+        if (status === false || status.uidNext === undefined) throw new Error(`there is no folder ${folder}`)
+        marks.push({ folder, uidNext: status.uidNext, uidValidity: String(status.uidValidity) })
+      }
+      return marks
+    }),
+  )
+}
+
+/**
+ * The first message from these marks on that `isIt` knows, with its way; looks again until it is there or the time is over. Searching is left to us: not every server
+ * indexes what arrived a moment ago.
+ * @throws Error in words when the mailbox cannot be read, or a folder was made anew since it was marked
+ */
+export async function readBack(
+  access: MailboxAccess,
+  marks: readonly MailboxMark[],
+  isIt: (mail: ReadMail) => boolean,
+  waitSeconds: number,
+  signal?: AbortSignal,
+): Promise<ReadMail | null> {
+  const endMs = performance.now() + waitSeconds * 1000
+  return await inWords(
+    reading(access, async (client) => {
+      for (;;) {
+        for (const mark of marks) {
+          const found = (await newMails(client, mark)).find(isIt)
+          if (found !== undefined) return found
+        }
+        if (performance.now() + LOOK_AGAIN_MS > endMs) return null
+        await delay(LOOK_AGAIN_MS, undefined, { signal })
+      }
+    }),
+  )
+}
+
+const SHOWN_HEADERS = ['received', 'return-path', 'message-id', 'subject', 'from']
+
+async function newMails(client: ImapFlow, { folder, uidNext, uidValidity }: MailboxMark): Promise<ReadMail[]> {
+  const lock = await client.getMailboxLock(folder, { readOnly: true })
+  try {
+    await client.noop()
+    if (client.mailbox !== false && String(client.mailbox.uidValidity) !== uidValidity) throw new Error(`${folder} was made anew since it was looked at`)
+    const messages = await client.fetchAll(`${uidNext}:*`, { uid: true, internalDate: true, headers: SHOWN_HEADERS }, { uid: true })
+    // `N:*` gives the last message also when its number is below N.
+    return messages
+      .filter(({ uid }) => uid >= uidNext)
+      .map(({ uid, internalDate, headers }) => {
+        const of = headersOf(headers?.toString('utf8') ?? '')
+        const returnPath = of('return-path')[0]
+        return {
+          folder,
+          uid,
+          arrivedAt: new Date(internalDate ?? 0).toISOString(),
+          messageId: of('message-id')[0] ?? '',
+          subject: of('subject')[0] ?? '',
+          from: of('from')[0] ?? '',
+          returnPath: returnPath === undefined ? null : returnPath.replace(/^<|>$/g, ''),
+          received: of('received'),
+        }
+      })
+  } finally {
+    lock.release()
+  }
+}
+
+/** Values of a header by its name, unfolded, in their order. */
+function headersOf(text: string): (name: string) => string[] {
+  const lines = text.replace(/\r?\n[ \t]+/g, ' ').split(/\r?\n/)
+  return (name) => lines.filter((line) => line.toLowerCase().startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trim())
+}
+
+async function inWords<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw new Error(imapCause(error), { cause: error })
+  }
 }
 
 function imapCause(error: unknown): string {

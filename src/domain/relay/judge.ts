@@ -1,5 +1,6 @@
 /** A reading of a host against `email-relay.yaml`: each channel clean, with findings, or unknown. Pure; used by the plan and by the gate. */
 import { type EmailRelayRunbook, RELAY_CHANNELS, type RelayChannel, type RelayHost } from '../email-relay-runbook.js'
+import type { GateResult } from '../gates.js'
 import type { Found, RelayContext, RelayFinding } from './finding.js'
 import { judgeFiles, judgePbs } from './judge-files.js'
 import { judgeAliases, judgeForward, judgeOtherMailers, judgePostfix, judgeQueue } from './judge-mail.js'
@@ -85,17 +86,7 @@ function verdictOf(channel: RelayChannel, found: readonly Found[], { exceptions 
   return { channel, state: findings.length > 0 ? 'finding' : 'clean', findings, accepted, message: null }
 }
 
-/** A check of `driftGates`. */
-export interface GateResult {
-  readonly id: string
-  readonly state: 'passed' | 'failed' | 'unknown'
-  readonly reason: string
-  readonly message: string
-  /** What to do; null when there is nothing. */
-  readonly next: string | null
-}
-
-export const relayGateId = (host: string): string => `relay/${host}`
+export const relayGateId = (host: string): string => `mail-route/${host}`
 
 /** Passed only when every channel was read and none leads elsewhere: what could not be read is no pass. */
 export function relayGateOf(host: RelayHost, verdicts: readonly ChannelVerdict[]): GateResult {
@@ -109,7 +100,7 @@ export function relayGateOf(host: RelayHost, verdicts: readonly ChannelVerdict[]
       id,
       state: 'failed',
       reason: `${first.channel}_leads_elsewhere`.replaceAll('-', '_'),
-      message: `${host.host}: ${first.place}: ${first.found}${more(findings.length)}`,
+      message: `${host.host}: ${first.place}, found ${first.found}${more(findings.length)}`,
       next: first.isPlanned ? `nightshift run emailRelay '{"host":"${host.host}"}'` : first.fix,
     }
   }
