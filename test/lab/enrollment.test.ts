@@ -1,0 +1,143 @@
+/**
+ * An enrollment in real time: a job on a schedule of minutes, run by the lab's own scheduler, from `nightshift run` to the flipped flag, while worker and
+ * Temporal server are killed in the middle of the wait.
+ */
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { parse, type YAMLMap, type YAMLSeq } from 'yaml'
+import type { LabHost } from '../../lab/host.js'
+import { openLab } from '../../lab/lab.js'
+import { packageRoot } from '../../src/temporal/package-root.js'
+import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
+import { clientOf, eventually, makePlace, onePass, type TestPlace } from '../support/place.js'
+
+const lab = inject('lab')
+const JOB = 'lab-minutes'
+const WORKFLOW = `enroll/pve/${JOB}`
+const WAIT = `first-artifacts/pve/${JOB}`
+const DUMP = '/tank/backups/vzdump/dump'
+
+let where: TestPlace
+let up: RunningUp
+let pve: LabHost
+
+beforeAll(async () => {
+  const estate = await openLab(lab.name)
+  pve = estate.host('pve')
+  // Archives of 20 MB (the scheduler reads that at its start), so that reading one whole takes a second; the job backs up 209 already.
+  await sh(
+    `sed -i 's/"209":[0-9.]*/"209":20000000/; s/"213":[0-9.]*/"213":20000000/' /etc/nightshift-lab/pve.json; rm -f ${DUMP}/vzdump-qemu-213-*; systemctl restart pvescheduler`,
+  )
+  await sh(`pvesh set /cluster/backup/backup-pve-daily --vmid 200,202,203,204,205,206,207,209,210,211,212,214,215`)
+  await sh(`pvesh create /cluster/backup --id ${JOB} --schedule '*:0/2' --storage tank-backups --vmid 209 --mode snapshot --compress zstd --enabled 1`)
+  where = await makePlace(lab.config)
+  await where.edit('vzdump.yaml', (document) => {
+    const jobs = document.getIn(['hosts', 0, 'jobs']) as YAMLSeq
+    const daily = jobs.items[0] as YAMLMap
+    const { guests } = daily.toJSON() as { guests: number[] }
+    daily.set(
+      'guests',
+      guests.filter((vmid) => vmid !== 213),
+    )
+    jobs.add(document.createNode({ id: JOB, tier: 'P1', guests: [209], schedule: '*:0/2', storage: 'tank-backups', mode: 'snapshot', compress: 'zstd' }))
+  })
+  await where.edit('inventory.yaml', (document) => target(document, 'vm-213-mint-apps-primary')?.set('enabled', false))
+  up = await startUp(where, [], /A pass every/)
+}, 120_000)
+
+afterAll(async () => {
+  await up?.stop()
+  await where?.remove()
+  await execa(process.execPath, [`${packageRoot()}/dist/lab/cli.js`, '--lab', lab.name, 'reset'])
+}, 300_000)
+
+async function sh(command: string): Promise<string> {
+  const { stdout } = await pve.exec(['sh', '-c', command])
+  return stdout
+}
+
+function target(document: { get(key: string): unknown }, name: string): YAMLMap | undefined {
+  return (document.get('targets') as YAMLSeq<YAMLMap>).items.find((each) => each.get('name') === name)
+}
+
+async function query<T>(workflowId: string, name: string): Promise<T> {
+  const { client, close } = await clientOf(up, lab.name)
+  try {
+    return await client.workflow.getHandle(workflowId).query<T>(name)
+  } finally {
+    await close()
+  }
+}
+
+const details = async (workflowId: string) => (await query<{ currentDetails?: string }>(workflowId, '__temporal_workflow_metadata')).currentDetails ?? ''
+
+/** Neither says goodbye. */
+async function killWorkerAndServer(): Promise<void> {
+  const server = await execa('pgrep', ['-f', '--', `start-dev .*--port ${up.temporalPort} `], { reject: false })
+  await up.kill()
+  for (const pid of server.stdout.split('\n').filter((line) => line !== '')) {
+    try {
+      process.kill(Number(pid), 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
+
+describe('a guest that comes into a job', () => {
+  it('is asked for, put into job and vzdump.yaml, awaited through a crash of worker and server, proven, and only then enabled', async () => {
+    const inventoryBefore = await where.read('inventory.yaml')
+    const started = await nightshift(where, [
+      'run',
+      'vzdumpEnrollment',
+      JSON.stringify({ host: 'pve', guests: [213], job: JOB, requestedBy: 'ronny' }),
+      '--detach',
+    ])
+    expect(started.exitCode, started.stderr).toBe(0)
+    await eventually('the plan waits', async () => (await query<{ state: string }>(WORKFLOW, 'plan')).state === 'waiting for approval')
+    const { plans } = await query<{ plans: { digest: string; steps: { id: string }[] }[] }>(WORKFLOW, 'plan')
+    expect(plans[0]?.steps.map(({ id }) => id)).toEqual([`add guests of ${JOB} in vzdump.yaml`, `set job ${JOB}`])
+    const yes = await nightshift(where, ['approve', WORKFLOW, '--digest', plans[0]?.digest ?? '', '--as', 'ronny', '--reason', 'mint-apps is in no job'])
+    expect(yes.exitCode, yes.stderr).toBe(0)
+
+    await eventually('it waits', async () => /first scheduled artifact/.test(await details(WORKFLOW)))
+    expect(JSON.parse(await sh(`pvesh get /cluster/backup/${JOB} --output-format json`))).toMatchObject({ vmid: '209,213' })
+    const { hosts } = parse(await where.read('vzdump.yaml')) as { hosts: { jobs: { id: string; guests: number[] }[] }[] }
+    expect(hosts[0]?.jobs.find(({ id }) => id === JOB)?.guests).toEqual([209, 213])
+    expect(await where.read('inventory.yaml')).toBe(inventoryBefore)
+    const guest = (await onePass(where)).guests.find(({ host, vmid }) => host === 'pve' && vmid === 213)
+    expect(guest).toMatchObject({ state: 'LATE', reason: 'awaiting_first_artifact', message: expect.stringContaining(`from job ${JOB}, due by`) })
+
+    await killWorkerAndServer()
+    await eventually('the scheduler has made it, with nightshift dead', async () => (await sh(`ls ${DUMP}`)).includes('vzdump-qemu-213-'), 200_000)
+    up = await startUp(where, [], /A pass every/, up)
+    await eventually('the wait is there again', async () => (await details(WAIT)) !== '')
+
+    const ended = await nightshift(where, ['run', 'vzdumpEnrollment', JSON.stringify({ host: 'pve', guests: [213], job: JOB, requestedBy: 'ronny' }), '--json'])
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0)
+    const outcome = JSON.stringify(JSON.parse(ended.stdout))
+    expect(outcome).toMatch(/"outcome":"proven"/)
+    expect(outcome).toMatch(/"sha256":"[0-9a-f]{64}"/)
+
+    const inventory = await where.read('inventory.yaml')
+    const row = /- name: vm-213-mint-apps-primary\n {4}enabled: (\w+)/
+    expect(row.exec(inventory)?.[1]).toBe('true')
+    expect(inventory).toBe(inventoryBefore.replace(row, (text) => text.replace('false', 'true')))
+    const after = await onePass(where)
+    expect(after.guests.find(({ host, vmid }) => host === 'pve' && vmid === 213)).toMatchObject({ state: 'OK' })
+    expect((await nightshift(where, ['receipts', 'verify', '--json'])).exitCode).toBe(0)
+  }, 600_000)
+
+  it('gives an archive that one command proves again, and a damaged one is told from it', async () => {
+    const name = (await sh(`ls ${DUMP} | grep 'vzdump-qemu-213-.*zst$' | tail -n 1`)).trim()
+    const volid = `tank-backups:backup/${name}`
+    const proven = await nightshift(where, ['verify-artifact', 'pve', volid, '--json'])
+    expect(proven.exitCode, proven.stdout + proven.stderr).toBe(0)
+    expect(JSON.parse(proven.stdout)).toMatchObject({ outcome: 'proven', level: 2 })
+    await sh(`printf x | dd of=${DUMP}/${name} bs=1 seek=300 conv=notrunc 2>/dev/null`)
+    const damaged = await nightshift(where, ['verify-artifact', 'pve', volid])
+    expect([damaged.exitCode, damaged.stdout]).toEqual([2, expect.stringMatching(/^damaged: /)])
+    const absent = await nightshift(where, ['verify-artifact', 'pve', `${volid}x`])
+    expect(absent.exitCode, absent.stdout + absent.stderr).toBe(3)
+  }, 400_000)
+})
