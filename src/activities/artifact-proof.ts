@@ -31,7 +31,7 @@ export function createArtifactSiteActivities(deps: ReadingDeps) {
 }
 
 /** Runs a Perl program on a host, its whole text by standard input. @throws Error of the transport; `HostRefused` when Perl itself fails */
-async function runPerl(deps: ReadingDeps, route: HostRoute, program: string): Promise<string> {
+export async function runPerl(deps: ReadingDeps, route: HostRoute, program: string): Promise<string> {
   const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
   try {
     const result = await deps.ssh(route.sshAlias).run(route.sshAlias, {

@@ -11,16 +11,20 @@ import { chooseJob, planEnrollment, planRollOut } from '../domain/enroll/plan.js
 import type { OpenedEnrollment } from '../domain/enroll/run.js'
 import { type Enrolled, editsFor } from '../domain/enroll/runbook-edits.js'
 import type { EnrollmentLook, EnrollmentQuestion } from '../domain/enroll/types.js'
+import { planValidation } from '../domain/enroll/validation.js'
 import type { RunbookSet } from '../domain/estate.js'
 import { instantOf } from '../domain/judge/zone.js'
 import type { HostProbePlan } from '../domain/observation.js'
 import { planHostProbe } from '../domain/probe/plan.js'
+import { readValidationAnswer, type ValidationSeen } from '../domain/proof/answers.js'
+import { validationProgram } from '../domain/proof/programs.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import { redactDeep } from '../domain/redact.js'
 import type { VzdumpObservation } from '../domain/vzdump/observation.js'
 import { questionsOf } from '../domain/vzdump/wanted.js'
 import type { VzdumpHost } from '../domain/vzdump-runbook.js'
 import { RunbookErrors } from '../runbooks/index.js'
+import { runPerl } from './artifact-proof.js'
 import { editRunbooks } from './change-runbooks.js'
 import { observeHost } from './host-probe.js'
 import type { ReadingDeps, StateDeps } from './monitor.js'
@@ -43,6 +47,14 @@ export function createEnrollmentSiteActivities(deps: ReadingDeps) {
       } finally {
         clearInterval(beating)
       }
+    },
+
+    /** Is a backup by hand over, and what did it make? @throws ApplicationFailure `HostRefused` (retryable) */
+    async readValidation(args: { route: HostRoute; unit: string; guests: readonly number[] }): Promise<ValidationSeen> {
+      const { route, unit, guests } = args
+      const seen = readValidationAnswer(await runPerl(deps, route, validationProgram({ unit, guests })))
+      if (seen === null) throw ApplicationFailure.retryable(`${route.host} gave no answer about ${unit} that can be read`, 'HostRefused')
+      return redactDeep(seen, deps.redact)
     },
   }
 }
@@ -87,6 +99,13 @@ export function createEnrollmentStateActivities(deps: ReadingDeps & StateDeps & 
     async planRollOut(args: { host: string; job: string; guests: readonly number[]; packed: string }): Promise<ChangePlan> {
       const { entry } = await runbooksOf(deps, args.host)
       const draft = refusedAs('PlanRefused', () => planRollOut(unpack(args.packed), chooseJob(entry, args.guests, args.job), args.guests))
+      return redactDeep(sealPlan(draft), deps.redact)
+    },
+
+    /** @throws ApplicationFailure as `planEnrollment` */
+    async planValidation(args: { host: string; job: string; guests: readonly number[]; unit: string; packed: string }): Promise<ChangePlan> {
+      const { entry } = await runbooksOf(deps, args.host)
+      const draft = refusedAs('PlanRefused', () => planValidation(unpack(args.packed), entry, chooseJob(entry, args.guests, args.job), args.guests, args.unit))
       return redactDeep(sealPlan(draft), deps.redact)
     },
 

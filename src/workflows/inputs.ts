@@ -61,5 +61,6 @@ export const vzdumpEnrollmentInput = z.strictObject({
       notBefore: z.iso.date('a date such as 2026-12-01').optional(),
     })
     .optional(),
+  validate: z.literal('now').optional(),
   requestedBy,
 })

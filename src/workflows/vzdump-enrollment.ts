@@ -34,6 +34,7 @@ import { applyPlan, type MadePlan, runChange, writeRunReceipt } from './change-s
 import { vzdumpEnrollmentInput } from './inputs.js'
 import { atHome, atSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
+import { validateBackup } from './validate-backup.js'
 
 const RUNBOOK = 'vzdumpEnrollment'
 
@@ -49,6 +50,8 @@ export interface VzdumpEnrollmentInput {
   readonly job?: string
   /** What has to be so before anything is planned. `notBefore` is YYYY-MM-DD in the estate's zone. */
   readonly when?: { readonly guestExists?: boolean; readonly guestRuns?: boolean; readonly notBefore?: string }
+  /** One backup by hand first, by an approval of its own; recorded as a validation, never as the first scheduled artifact. */
+  readonly validate?: 'now'
   readonly requestedBy?: string
 }
 
@@ -170,14 +173,20 @@ class Enrollment {
       })),
     }
     try {
+      const validation = this.input.validate === 'now' ? await this.validate(opened) : null
       this.outcomes = await this.follow(opened, input)
-      return { job, guests: this.outcomes.map((outcome) => ({ ...outcome }) as unknown as Json) }
+      return { job, ...(validation === null ? {} : { validation }), guests: this.outcomes.map((outcome) => ({ ...outcome }) as unknown as Json) }
     } catch (error) {
       if (isCancellation(error)) throw error
       // Only a person's yes takes a guest out of a job again: a wait that broke is no reason to undo the plan.
       this.broken = `the wait broke: ${rootCause(error) ?? String(error)}`
       return { job, guests: [], broken: this.broken }
     }
+  }
+
+  private validate(opened: OpenedEnrollment): Promise<Json> {
+    const { guests } = this.input
+    return validateBackup({ runbook: RUNBOOK, opened, guests, desk: this.desk, observe: () => this.observe(opened) })
   }
 
   /** Until the wait is over; hands on what people ask meanwhile. */

@@ -26,7 +26,7 @@ beforeAll(async () => {
   pve = estate.host('pve')
   // Archives of 20 MB (the scheduler reads that at its start), so that reading one whole takes a second; the job backs up 209 already.
   await sh(
-    `sed -i 's/"209":[0-9.]*/"209":20000000/; s/"213":[0-9.]*/"213":20000000/' /etc/nightshift-lab/pve.json; rm -f ${DUMP}/vzdump-qemu-213-*; systemctl restart pvescheduler`,
+    `sed -i 's/"209":[0-9.]*/"209":20000000/; s/"21[23]":[0-9.]*/&x/g; s/:[0-9.]*x/:20000000/g' /etc/nightshift-lab/pve.json; rm -f ${DUMP}/vzdump-qemu-21[23]-*; systemctl restart pvescheduler`,
   )
   await sh(`pvesh set /cluster/backup/backup-pve-daily --vmid 200,202,203,204,205,206,207,209,210,211,212,214,215`)
   await sh(`pvesh create /cluster/backup --id ${JOB} --schedule '*:0/2' --storage tank-backups --vmid 209 --mode snapshot --compress zstd --enabled 1`)
@@ -127,6 +127,29 @@ describe('a guest that comes into a job', () => {
     expect(after.guests.find(({ host, vmid }) => host === 'pve' && vmid === 213)).toMatchObject({ state: 'OK' })
     expect((await nightshift(where, ['receipts', 'verify', '--json'])).exitCode).toBe(0)
   }, 600_000)
+
+  it('can be validated by one backup by hand, which is asked for, proven, and never taken for the first scheduled artifact', async () => {
+    const input = JSON.stringify({ host: 'pve', guests: [212], job: JOB, validate: 'now', requestedBy: 'ronny' })
+    expect((await nightshift(where, ['run', 'vzdumpEnrollment', input, '--detach'])).exitCode).toBe(0)
+    for (const title of [/into job lab-minutes/, /by one backup by hand/]) {
+      type Asked = { state: string; plans: { title: string; digest: string }[] }
+      const asked = () => query<Asked>(WORKFLOW, 'plan')
+      await eventually(`asked: ${title}`, async () => {
+        const { state, plans } = await asked()
+        return state === 'waiting for approval' && title.test(plans[0]?.title ?? '')
+      })
+      const digest = (await asked()).plans[0]?.digest ?? ''
+      expect((await nightshift(where, ['approve', WORKFLOW, '--digest', digest, '--as', 'ronny', '--reason', 'try it'])).exitCode).toBe(0)
+    }
+    const ended = await nightshift(where, ['run', 'vzdumpEnrollment', input, '--json'])
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0)
+    const { proof } = (
+      JSON.parse(ended.stdout) as { result: { proof: { validation: { guests: { volid: string }[] }; guests: { artifact: { volid: string } }[] } } }
+    ).result
+    expect(proof.validation).toMatchObject({ state: 'done', guests: [{ vmid: 212, outcome: 'proven', level: 2 }] })
+    expect(proof.guests).toMatchObject([{ vmid: 212, outcome: 'proven' }])
+    expect(proof.guests[0]?.artifact.volid).not.toBe(proof.validation.guests[0]?.volid)
+  }, 480_000)
 
   it('gives an archive that one command proves again, and a damaged one is told from it', async () => {
     const name = (await sh(`ls ${DUMP} | grep 'vzdump-qemu-213-.*zst$' | tail -n 1`)).trim()

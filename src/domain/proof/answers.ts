@@ -28,6 +28,18 @@ const verified = z.discriminatedUnion('state', [
   z.object({ state: z.literal('unknown'), why: z.string() }),
 ])
 
+const validated = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('running') }),
+  z.object({ state: z.literal('over'), guests: z.array(z.object({ vmid: z.number(), volid: z.string().nullable(), said: z.string() })) }),
+])
+
+export type ValidationSeen = z.infer<typeof validated>
+
+/** How far a backup by hand is; null when the answer cannot be read. @param text what `validationProgram` printed */
+export function readValidationAnswer(text: string): ValidationSeen | null {
+  return parse(validated, text)
+}
+
 /** Level 1 of one archive, by the same rules as the monitor's. @param text what `inspectProgram` printed */
 export function readInspection(volid: string, text: string): Completeness {
   const answer = parse(inspected, text)

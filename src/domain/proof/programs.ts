@@ -20,6 +20,11 @@ export function inspectProgram(request: { readonly volid: string }): string {
   return withRequest(INSPECT, request)
 }
 
+/** Whether a backup by hand is over, and which archive it made of each guest: by the log of its own run. */
+export function validationProgram(request: { readonly unit: string; readonly guests: readonly number[] }): string {
+  return withRequest(VALIDATION, request)
+}
+
 export interface VerifyRequest {
   readonly volid: string
   readonly storage: string
@@ -62,6 +67,26 @@ my @log = grep { /Starting Backup of VM|Finished Backup of VM|Backup of VM \d+ f
 my $zone = readlink('/etc/localtime') // slurp('/etc/timezone') // '';
 chomp $zone;
 answer({ state => 'found', path => $path, now => 0 + time, zone => $zone, log_name => "$base.log", has_log => -e "$dir/$base.log" ? \1 : \0, log => [map { substr $_, 0, 400 } @log[0 .. ($#log > 40 ? 40 : $#log)]], files => \@files });`)
+
+const VALIDATION = HEAD.concat(shell`
+my (undef, $sub) = run('systemctl', 'show', '--property=SubState', '--value', $ask->{unit});
+$sub =~ s/\s+//g;
+answer({ state => 'running' }) if $sub =~ /\A(?:start|running|stop)/;
+my (undef, $log) = run('journalctl', '--unit', $ask->{unit}, '--output=cat', '--no-pager');
+my (@made, $vmid, %archive, %said);
+for my $line (split /\n/, $log) {
+  $vmid = $1 if $line =~ /Starting Backup of VM (\d+) /;
+  $archive{$vmid} = $1 if defined $vmid && $line =~ /creating (?:vzdump )?archive '[^']*\/([^'\/]+)'/;
+  $said{$1} = 'ok' if $line =~ /Finished Backup of VM (\d+) /;
+  $said{$1} = substr $line, 0, 300 if $line =~ /ERROR: Backup of VM (\d+) failed/;
+}
+my ($storage) = $log =~ /--storage (\S+)/;
+my ($last) = reverse grep { /ERROR|rror/ } split /\n/, $log;
+for my $id (@{ $ask->{guests} }) {
+  my $ok = ($said{$id} // '') eq 'ok' && defined $archive{$id} && defined $storage;
+  push @made, { vmid => 0 + $id, volid => $ok ? "$storage:backup/$archive{$id}" : undef, said => $said{$id} // substr($last // 'its log says nothing of this guest', 0, 300) };
+}
+answer({ state => 'over', guests => \@made });`)
 
 /** Runs inside of the unit: one pass over the archive serves the checksum and the format's own check. */
 const READER = shell`use strict; use warnings; use Digest::SHA; use JSON::PP;

@@ -5,8 +5,8 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, st
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readInspection, readVerification } from '../../../src/domain/proof/answers.js'
-import { inspectProgram, verifyProgram } from '../../../src/domain/proof/programs.js'
+import { readInspection, readValidationAnswer, readVerification } from '../../../src/domain/proof/answers.js'
+import { inspectProgram, validationProgram, verifyProgram } from '../../../src/domain/proof/programs.js'
 import { makeRedact } from '../../../src/domain/redact.js'
 
 let root: string
@@ -134,5 +134,37 @@ describe('level 2', () => {
     const request = { volid: VOLID, storage: 'tank', path: archive, sizeBytes: size + 1, modifiedSeconds: 1, anyway: false }
     expect(readVerification(perl(verifyProgram(request)))).toMatchObject({ state: 'unknown', why: expect.stringContaining('another file by now') })
     expect(existsSync(join(root, 'begun'))).toBe(false)
+  })
+})
+
+describe('a backup by hand', () => {
+  const seen = () => readValidationAnswer(perl(validationProgram({ unit: 'nightshift-validate-1.service', guests: [211, 212, 213] })))
+
+  it('is over when its unit says so, and its own log tells the archive of each guest, or why there is none', () => {
+    program('systemctl', 'echo running')
+    expect(seen()).toEqual({ state: 'running' })
+    program('systemctl', 'echo exited')
+    program(
+      'journalctl',
+      `cat <<'END'
+INFO: starting new backup job: vzdump 211 212 213 --storage tank --mode snapshot
+INFO: Starting Backup of VM 211 (qemu)
+INFO: creating vzdump archive '/mnt/dump/vzdump-qemu-211-2026_11_21-08_53_32.vma.zst'
+INFO: Finished Backup of VM 211 (00:01:10)
+INFO: Starting Backup of VM 212 (qemu)
+INFO: creating vzdump archive '/mnt/dump/vzdump-qemu-212-2026_11_21-08_54_42.vma.zst'
+ERROR: Backup of VM 212 failed - no space left on device
+INFO: Backup job finished with errors
+END`,
+    )
+    expect(seen()).toEqual({
+      state: 'over',
+      guests: [
+        { vmid: 211, volid: 'tank:backup/vzdump-qemu-211-2026_11_21-08_53_32.vma.zst', said: 'ok' },
+        { vmid: 212, volid: null, said: 'ERROR: Backup of VM 212 failed - no space left on device' },
+        { vmid: 213, volid: null, said: expect.any(String) },
+      ],
+    })
+    expect(readValidationAnswer('no JSON')).toBeNull()
   })
 })
