@@ -36,7 +36,7 @@ export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<Pass
   setCurrentDetails(result.details)
   if (result.written && patched('alert-desk')) {
     const isTold = await tellDesk(pass)
-    if (isTold && pass.isWatched === true && patched('watcher-marks')) await leaveMarks(result)
+    if (isTold && pass.isWatched === true && patched('watcher-marks')) await leaveMarks(result, readings)
   }
   return result
 }

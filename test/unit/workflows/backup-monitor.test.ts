@@ -142,7 +142,7 @@ describe('a pass', () => {
   })
 
   it('leaves a mark for the watcher once the desk has it, and stands when it cannot', async () => {
-    const sites = [plan('shop')]
+    const sites = [plan('home')]
     const observeSite = async (args: SitePlan) => reading(args)
     const route = { host: 'proxmox-home', site: 'home', sshAlias: 'proxmox-home', sudo: false, node: 'pve' }
     const left: MarkOrder[] = []
@@ -161,6 +161,11 @@ describe('a pass', () => {
     await runPass('withheld', { sites, observeSite, watcher: { opened: opened({ withheld: 'the alert desk has not taken this pass' }), leaveMark } })
     const deaf = async () => Promise.reject(ApplicationFailure.nonRetryable('the desk is not there', 'Broken'))
     await runPass('untold', { sites, observeSite, tellDesk: deaf, watcher: { opened: opened({}), leaveMark } })
+    const gone = async (args: SitePlan) => ({
+      ...reading(args),
+      unreadable: { count: 1, first: [{ host: 'proxmox-home', reason: 'connect_timeout' as const }] },
+    })
+    await runPass('gone', { sites, observeSite: gone, watcher: { opened: opened({}), leaveMark } })
     expect(left).toHaveLength(1)
 
     const fails = async () => Promise.reject(ApplicationFailure.nonRetryable('No space left on device', 'HostUnread'))
