@@ -23,24 +23,24 @@ function isAway(error: unknown): boolean {
 
 const isAwayCause = (error: unknown): boolean => error instanceof Error && error.cause !== undefined && isGrpcServiceError(error.cause)
 
-/** Says yes to every plan that waits, once each, until the run is over. */
-export async function approveEverything(handle: WorkflowHandle, approver: string, over: AbortSignal): Promise<void> {
+/** Says the same to every plan that waits, once each, until the run is over. */
+export async function answerEverything(handle: WorkflowHandle, decision: 'approve' | 'reject', approver: string, over: AbortSignal): Promise<void> {
   const { client } = handle
   const soon = <T>(work: () => Promise<T>) => client.withDeadline(Date.now() + 3_000, work)
   let seen: string | undefined
-  const approved = new Set<string>()
+  const answered = new Set<string>()
   while (!over.aborted) {
     const view = await soon(() => handle.query<PlanView>('plan')).catch(() => undefined)
     const digest = view?.state === 'waiting for approval' ? view.plans[0]?.digest : undefined
     // Seen twice: a fault at the beginning of the wait comes before the answer.
-    if (digest !== undefined && digest === seen && !approved.has(digest)) {
+    if (digest !== undefined && digest === seen && !answered.has(digest)) {
       // One update ID a plan: a repeated answer is the same answer.
       const answer = { updateId: digest.slice(0, 32), args: [{ digest, approver, reason: 'tried with faults' }] as [unknown] }
-      const isAnswered = await soon(() => handle.executeUpdate('approve', answer)).then(
+      const isAnswered = await soon(() => handle.executeUpdate(decision, answer)).then(
         () => true,
         () => false,
       )
-      if (isAnswered) approved.add(digest)
+      if (isAnswered) answered.add(digest)
     }
     seen = digest
     await delay(AGAIN_MS)

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { resetClock } from '../lab/clock.js'
 import type { LabHost } from '../lab/host.js'
 import type { Lab } from '../lab/lab.js'
 import { canonicalJson } from '../src/domain/canonical.js'
@@ -24,9 +25,14 @@ export async function remember(lab: Lab, folders: Folders): Promise<void> {
 
 /** Brings them back, and ends what a run before may have left behind. */
 export async function putBack(lab: Lab, folders: Folders): Promise<void> {
-  const script = `rm -f ${FOLDER}/hold-after-effect ${FOLDER}/held-after-effect; systemctl stop 'nightshift-*' 2>/dev/null
+  // The host's scheduler must not meet jobs of one time and a clock of another.
+  const script = `rm -f ${FOLDER}/hold-after-effect ${FOLDER}/held-after-effect; systemctl stop pvescheduler 'nightshift-*' 2>/dev/null
 find "$@" -mindepth 1 -delete && tar -xf ${COPY} -C /`
-  await each(lab, folders, (host, paths) => host.exec(['sh', '-c', script, 'sh', ...paths]))
+  await each(lab, folders, async (host, paths) => {
+    await host.exec(['sh', '-c', script, 'sh', ...paths])
+    await resetClock(host)
+    if (host.kind === 'proxmox') await host.exec(['systemctl', 'start', 'pvescheduler'])
+  })
 }
 
 interface LedgerLine {

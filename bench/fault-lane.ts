@@ -18,7 +18,7 @@ import { type DevServer, type DevServerOptions, startDevServer } from '../src/te
 import { prepareNamespace } from '../src/temporal/namespace.js'
 import { anyFreePort } from '../src/temporal/ports.js'
 import { resolveServerBinary } from '../src/temporal/server-binary.js'
-import { approveEverything, retrying } from './fault-client.js'
+import { answerEverything, retrying } from './fault-client.js'
 import { effectsOf, HeldEffect, ledgerLength, putBack, remember } from './fault-hosts.js'
 import type { FaultPlace, FaultScenario } from './fault-scenario.js'
 import { type FaultWorker, SpareWorkers } from './fault-workers.js'
@@ -93,8 +93,12 @@ export class FaultLane {
     this.scenario = scenario
   }
 
-  /** One run from the prepared state and an empty state folder. @throws Error when it does not end, or a worker ends by itself */
-  async run(faults: readonly Fault[]): Promise<RunReport> {
+  /**
+   * One run from the prepared state and an empty state folder.
+   * @param atEnd looks at the server before the workflows of the run are ended
+   * @throws Error when it does not end, or a worker ends by itself
+   */
+  async run(faults: readonly Fault[], atEnd?: (client: Client) => Promise<void>): Promise<RunReport> {
     const scenario = this.scenario
     if (scenario === undefined) throw new Error('prepare a scenario first')
     this.runs += 1
@@ -129,11 +133,14 @@ export class FaultLane {
       await worker.ready
       const handle = await scenario.start(place)
       const effects = this.faultsAtEffects(faults, worker, files.done, over.signal)
-      const approving = scenario.approver === undefined ? undefined : approveEverything(handle, scenario.approver, over.signal)
-      const result = await Promise.race([this.resultOf(handle, over.signal), worker.crashed, failed(effects), failed(approving)])
+      const approving = scenario.approver === undefined ? undefined : answerEverything(handle, 'approve', scenario.approver, over.signal)
+      const meanwhile = scenario.meanwhile?.(place, handle, over.signal)
+      const beside = [effects, approving, meanwhile]
+      const result = await Promise.race([this.resultOf(handle, over.signal), worker.crashed, ...beside.map(failed)])
       over.abort()
-      await Promise.all([effects, approving])
+      await Promise.all(beside)
       const outcome = { effects: await effectsOf(this.lab, from), state: await scenario.finalState(place, result), receipts: await receiptsIn(place) }
+      await atEnd?.(this.client)
       const passed = (await readFile(files.passed, 'utf8')).split('\n').filter(Boolean)
       return { outcome, passed, happened: new Set((await readFile(files.done, 'utf8')).split('\n').filter(Boolean)) }
     } finally {

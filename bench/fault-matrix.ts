@@ -37,6 +37,12 @@ export async function tryFaults(scenarios: Readonly<Record<string, FaultScenario
   await bundleWorkflows(here('../src/workflows/index.js'), bundle, [here('./fault-workflows.js')])
   const hosts = [...new Set(Object.values(scenarios).flatMap((scenario) => scenario.hosts))]
   const lanes: FaultLane[] = []
+  const cleanUp = async () => {
+    await Promise.all(lanes.map((lane) => lane.close()))
+    await rm(work, { recursive: true, force: true })
+  }
+  const interrupted = () => void cleanUp().finally(() => process.exit(130))
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
   try {
     // One lab after the other: a boot needs both processors.
     for (let number = 1; number <= options.lanes; number += 1) lanes.push(await FaultLane.open(number, { hosts, work, bundle, say: options.say }))
@@ -48,8 +54,8 @@ export async function tryFaults(scenarios: Readonly<Record<string, FaultScenario
     }
     return tally
   } finally {
-    await Promise.all(lanes.map((lane) => lane.close()))
-    await rm(work, { recursive: true, force: true })
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+    await cleanUp()
   }
 }
 

@@ -44,6 +44,8 @@ export interface FaultScenario {
   /** Brings the hosts and the lab's runbooks to the start, once. */
   prepare(lab: Lab): Promise<void>
   start(place: FaultPlace): Promise<WorkflowHandle>
+  /** What happens on the hosts while the run waits for it. Ends with the run. */
+  meanwhile?(place: FaultPlace, handle: WorkflowHandle, over: AbortSignal): Promise<void>
   /** What is true after the run, without times and numbers that differ from run to run. */
   finalState(place: FaultPlace, result: unknown): Promise<unknown>
 }

@@ -2,10 +2,12 @@
 import type { FaultScenario } from '../fault-scenario.js'
 import { backupMonitorFaults } from './backup-monitor.js'
 import { retentionPruneFaults } from './retention-prune.js'
+import { vzdumpEnrollmentFaults } from './vzdump-enrollment.js'
 import { vzdumpJobsFaults } from './vzdump-jobs.js'
 
 export const FAULT_SCENARIOS: Readonly<Record<string, FaultScenario>> = {
   backupMonitor: backupMonitorFaults,
   retentionPrune: retentionPruneFaults,
+  vzdumpEnrollment: vzdumpEnrollmentFaults,
   vzdumpJobs: vzdumpJobsFaults,
 }
