@@ -96,14 +96,16 @@ function powerFiles(guests: readonly LabGuest[], now: number): PlannedFile[] {
 }
 
 function diskFiles(guests: readonly LabGuest[], now: number): PlannedFile[] {
-  return guests.flatMap((guest) =>
-    guest.disks.map((disk, index) => ({
+  return guests.flatMap((guest) => [
+    ...guest.disks.map((disk, index) => ({
       path: `/var/lib/vz/images/${guest.vmid}/vm-${guest.vmid}-disk-${index}.raw`,
       sizeBytes: disk.sizeGib * 2 ** 30,
       mtime: now - 30,
       mode: 0o640,
     })),
-  )
+    // What the emulated vzdump reads of a container.
+    ...(guest.type === 'lxc' ? [{ path: `/var/lib/nightshift-lab/ct/${guest.vmid}/rootfs/etc/hostname`, content: `${guest.name}\n` }] : []),
+  ])
 }
 
 /** Which archives a guest's run removed: what was kept before it and is not any more. */
