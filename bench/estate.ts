@@ -68,8 +68,8 @@ export async function manyNames(labConfig: string, folder: string, size: { hosts
   // The windows of the real jobs name hosts that are not in this estate.
   const calendar = await readYaml<{ events: { job?: string }[] }>(join(folder, 'calendar.yaml'))
   await writeFile(join(folder, 'calendar.yaml'), stringify({ ...calendar, events: calendar.events.filter((event) => event.job === undefined) }))
-  // Nor has it the hosts whose jobs vzdump.yaml wants; the file is optional.
-  await rm(join(folder, 'vzdump.yaml'), { force: true })
+  // Nor has it the hosts whose jobs and mail the other files are about; both files are optional.
+  for (const file of ['vzdump.yaml', 'email-relay.yaml']) await rm(join(folder, file), { force: true })
   return folder
 }
 

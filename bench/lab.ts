@@ -17,6 +17,8 @@ export interface BenchLab {
   /** Its configuration folder. */
   readonly config: string
   latency(ms: number): Promise<void>
+  /** Runs a program in a host, as root. */
+  exec(host: string, ...argv: string[]): Promise<string>
   /** What changed a host, oldest first: the ledger of the emulated Proxmox (lab/pve/README.md). Other hosts have none. */
   ledger(host: string): Promise<Effect[]>
   down(): Promise<void>
@@ -39,7 +41,8 @@ export async function benchLab(hosts: readonly string[], say: (line: string) => 
       const { stdout: lines } = await lab('exec', host, '--', 'sh', '-c', 'f=/var/lib/nightshift-lab/ledger.jsonl; [ ! -e "$f" ] || cat "$f"')
       return lines.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Effect]))
     }
-    return { name, config, latency: async (ms) => void (await lab('latency', String(ms))), ledger, down }
+    const exec = async (host: string, ...argv: string[]) => (await lab('exec', host, '--', ...argv)).stdout
+    return { name, config, exec, latency: async (ms) => void (await lab('latency', String(ms))), ledger, down }
   } catch (error) {
     await down().catch(() => {})
     throw error

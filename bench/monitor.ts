@@ -14,7 +14,7 @@ import type { HostObservation } from '../src/domain/observation.js'
 import { planHostProbe } from '../src/domain/probe/plan.js'
 import { renderProbeScript } from '../src/domain/probe/script.js'
 import { loadRunbooks } from '../src/runbooks/index.js'
-import { openState } from '../src/state/index.js'
+import { openState, type StateFolder } from '../src/state/index.js'
 import { connectClient, targetOfAddress } from '../src/temporal/connection.js'
 import { startDevServer } from '../src/temporal/dev-server.js'
 import { prepareNamespace } from '../src/temporal/namespace.js'
@@ -88,9 +88,10 @@ export async function benchMonitor({ rounds, say }: MonitorBenchOptions): Promis
   }
 }
 
-interface Bench {
+export interface Bench {
   readonly client: Client
   readonly estateId: string
+  readonly state: StateFolder
   readonly hosts: readonly RawHost[]
   readonly sshConfigPath: string
   readonly enabledTargets: number
@@ -101,7 +102,8 @@ interface Bench {
   stop(): Promise<void>
 }
 
-async function startBench(config: string, stateDir: string, work: string): Promise<Bench> {
+/** A Temporal server and a worker of its own for a configuration folder. */
+export async function startBench(config: string, stateDir: string, work: string): Promise<Bench> {
   const runbooks = await loadRunbooks(config)
   const { estate } = runbooks
   const server = await startDevServer({
@@ -119,6 +121,7 @@ async function startBench(config: string, stateDir: string, work: string): Promi
   const bench: Bench = {
     client,
     estateId: estate.id,
+    state,
     sshConfigPath: estate.ssh.configPath,
     enabledTargets: runbooks.inventory.targets.filter((each) => each.enabled).length,
     hosts: estate.hosts.map((host) => {
