@@ -77,6 +77,7 @@ export const PVE_PROGRAMS: Readonly<Record<string, string>> = {
   qm: '/usr/sbin/qm',
   pct: '/usr/sbin/pct',
   qmrestore: '/usr/sbin/qmrestore',
+  'proxmox-mail-forward': '/usr/libexec/proxmox-mail-forward-as-root',
 }
 
 /** Where `lab/pve/` is to be found on a Proxmox host. */

@@ -10,6 +10,7 @@ import { packageRoot } from '../src/temporal/package-root.js'
 import { ensureKeyPair } from './keys.js'
 import type { Lab } from './lab.js'
 import type { MailKeys } from './mail/keys.js'
+import { mailAddress } from './mail/names.js'
 import { labPaths } from './names.js'
 import { knownHostsLines } from './trust.js'
 
@@ -38,6 +39,7 @@ export function writeMailSecrets(labName: string, mail: MailKeys): void {
 export async function writeConfig(lab: Lab): Promise<void> {
   await ensureConfigKeys(lab.name)
   copyRunbooks(lab)
+  writeMailWay(lab)
   writeReachability(lab)
 }
 
@@ -67,6 +69,21 @@ function copyRunbooks(lab: Lab): void {
   estate.set('id', lab.name)
   const schema = join(packageRoot(), 'schemas')
   writeFileSync(path, String(estate).replace('$schema=../schemas/', `$schema=${schema}/`))
+}
+
+/** The mail server by its address, its authority, and a watch of minutes where a real estate has days. */
+function writeMailWay(lab: Lab): void {
+  const edit = (file: string, change: (document: ReturnType<typeof parseDocument>) => void) => {
+    const path = join(lab.paths.config, file)
+    const document = parseDocument(readFileSync(path, 'utf8'))
+    change(document)
+    writeFileSync(path, document.toString({ lineWidth: 0, flowCollectionPadding: true }))
+  }
+  edit('alerts.yaml', (document) => {
+    document.setIn(['mail', 'server'], mailAddress(lab.record.subnet))
+    document.setIn(['mail', 'ca'], 'keys/mail-authority.crt')
+  })
+  edit('email-relay.yaml', (document) => document.set('watch', document.createNode({ until: 'events', days: 1, every_minutes: 1 }, { flow: true })))
 }
 
 function sshConfig(lab: Lab): string {

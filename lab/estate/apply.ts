@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { writeConfig } from '../config.js'
 import type { Lab } from '../lab.js'
+import { putMailState } from '../mail/state.js'
 import { APPS } from './apps.js'
 import { editRunbooks } from './config-edits.js'
 import { type EstateState, planEstate } from './estate-plan.js'
@@ -31,6 +32,7 @@ export async function putState(lab: Lab, state: EstateState, now: Date, log: (li
     if (name === 'pve') tellArchiveSizes(lab, name, SHOP_GUESTS)
     if (name === 'proxmox-home') tellArchiveSizes(lab, name, HOME_GUESTS)
   }
+  await putMailState(lab, state)
   await Promise.all(names.map((name) => resume(lab, name)))
   await writeConfig(lab)
   editRunbooks(lab.paths.config, state, now)

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # What a default Stalwart refuses and Postfix would not: asked by smtpd at each recipient and at the end of each message (policy delegation protocol).
 # /etc/nightshift-lab/mail.json switches it, read at each question:
-#   {"per_hour":25,"per_session":10,"must_match_sender":true,"answers":[{"stage":"RCPT","recipient":"regex","text":"452 4.2.2 …","times":2}]}
-# `answers` are faults on purpose: the first that fits answers; with `times` it does so that often. Their count is in /var/lib/nightshift-lab/mail/.
+#   {"per_hour":25,"per_session":10,"must_match_sender":true,"answers":[{"stage":"RCPT","recipient":"regex","text":"452 4.2.2 …","times":2,"seconds":5}]}
+# `answers` are faults on purpose: the first that fits answers, after `seconds`; with `times` it does so that often. Their count is in /var/lib/nightshift-lab/mail/.
 use strict;
 use warnings;
 use Fcntl qw(:flock);
@@ -67,6 +67,7 @@ sub staged_answer {
             next if @given >= $staged->{times};
             record( "answer-$number", time );
         }
+        sleep $staged->{seconds} if $staged->{seconds};
         return $staged->{text};
     }
     return undef;

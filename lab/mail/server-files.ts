@@ -45,6 +45,11 @@ function mailboxOf(account: string): string {
   return `${domain}/${name}/Maildir`
 }
 
+/** A program that takes every message out of every mailbox, and what the policy counted. */
+export function emptyMailboxes(): string {
+  return `find ${MAILBOXES} -type f \\( -path '*/new/*' -o -path '*/cur/*' \\) -delete; rm -f /var/lib/nightshift-lab/mail/*\n`
+}
+
 const MAIN_CF = `# nightshift lab: a stand-in for Stalwart, not the real thing.
 compatibility_level = 3.6
 myhostname = ${MAIL_NAME}

@@ -23,11 +23,16 @@ sub send_run ($run) {
     my $cfg = { sections => { $name => { type => 'sendmail', mailto => [grep { !$is_user{$_} } @mailto], 'mailto-user' => [grep { $is_user{$_} } @mailto] } }, private => {} };
     return told($cfg, $name, event($run));
   }
+  return send_event(sub { event($run) });
+}
+
+# Gives an event to every target that a matcher sends it to. $event makes it: only a configuration that can be read needs one.
+sub send_event ($make) {
   my $cfg = eval { LabPVE::NotifyConfig::read_config() } // return ['err', $@];
   my @matchers = map { { %{ $cfg->{sections}{$_} }, name => $_ } } grep { $cfg->{sections}{$_}{type} eq 'matcher' } @{ $cfg->{order} };
   # The API's error object is printed as Perl prints a reference, by the real program too.
   for my $m (@matchers) { eval { LabPVE::NotifyMatch::check($m); 1 } or return ['err', '' . {}] }
-  my $event = event($run);
+  my $event = $make->();
   my (@lines, %targets);
   for my $m (@matchers) {
     if ($m->{disable}) { push @lines, ['info', "skipping disabled matcher '$m->{name}'"]; next }

@@ -1,5 +1,5 @@
 package LabPVE::NotifySend;
-# Sending an event {severity, fields, at, subject, text, html} through one endpoint (proxmox-notify src/endpoints, proxmox-sys email.rs). A mail of a sendmail
+# Sending an event {severity, fields, at, subject, text, html, raw} through one endpoint (proxmox-notify src/endpoints, proxmox-sys email.rs). A mail of a sendmail
 # endpoint really goes to /usr/sbin/sendmail; below a root prefix, where there is none, it is left in /var/spool/nightshift-lab-mail. While a recording is
 # replayed nothing is sent: its host had a dummy that took everything.
 use v5.36;
@@ -63,7 +63,8 @@ sub by_sendmail ($s, $, $event) {
   my @to = recipients($s->{mailto}, $s->{'mailto-user'});
   die "At least one recipient has to be specified!\n" if !@to;
   my $from = $s->{'from-address'} // datacenter('email_from') // 'root';
-  return sendmail($from, \@to, message($s->{author} // 'Proxmox VE', $from, \@to, $event));
+  # A mail that is passed on keeps its headers (proxmox-sys email.rs forward).
+  return sendmail($from, \@to, $event->{raw} // message($s->{author} // 'Proxmox VE', $from, \@to, $event));
 }
 
 sub sendmail ($from, $to, $mail) {
