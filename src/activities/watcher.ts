@@ -2,19 +2,15 @@
 import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
 import type { GateResult } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
-import { isAcknowledged, type OpenedMarks, whyWithheld } from '../domain/relay/marks.js'
+import { isBlind, type OpenedMarks, whyWithheld } from '../domain/relay/marks.js'
 import { parseRelayReading, relayProbe } from '../domain/relay/probe-program.js'
 import { type MarkOrder, type MarkOutcome, markProgram, type WatcherOrder } from '../domain/relay/watcher.js'
 import { watcherGate, watcherQuestions } from '../domain/relay/watcher-plan.js'
-import type { Instant } from '../domain/status.js'
 import type { ReadingDeps, StateDeps } from './monitor.js'
 import { routeOf } from './vzdump.js'
 
 export type WatcherActivities = ReturnType<typeof createWatcherSiteActivities> & ReturnType<typeof createWatcherStateActivities>
 
-/** The desk takes a pass within a second, where its worker is up. */
-const ACKNOWLEDGED_WITHIN_MS = 20_000
-const LOOK_EVERY_MS = 100
 const MARK_DEADLINE_MS = 15_000
 const READING_DEADLINE_MS = 60_000
 const HEARTBEAT_EVERY_MS = 3_000
@@ -73,17 +69,16 @@ export function createWatcherSiteActivities(deps: ReadingDeps) {
 
 export function createWatcherStateActivities(deps: ReadingDeps & StateDeps) {
   return {
-    /** Waits until the desk has taken this pass, and says which marks it may leave. */
-    async openMarks(pass: { passId: string; takenAt: Instant }): Promise<OpenedMarks> {
+    /** Which marks may be left for the last pass; none for a host that it could not read: another time-out would tell nothing new. */
+    async openMarks(): Promise<OpenedMarks> {
       const { set } = await deps.runbooks.current()
-      const marks = (set.emailRelay?.watchers ?? []).map(({ host }): MarkOrder => ({ route: routeOf(set, host), estate: set.estate.id, ...pass }))
-      const until = performance.now() + ACKNOWLEDGED_WITHIN_MS
-      while (!isAcknowledged(deps.state.desk.snapshot(), pass.passId) && performance.now() < until) {
-        heartbeat()
-        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
-        cancellationSignal().throwIfAborted()
-      }
-      return { marks, withheld: whyWithheld(deps.state.desk.snapshot(), pass.passId, deps.now()), unmarked: Object.keys(deps.state.marks.unmarked()) }
+      const status = deps.state.readStatus()
+      const withheld = whyWithheld(status, deps.state.desk.snapshot(), deps.now())
+      const unmarked = Object.keys(deps.state.marks.unmarked())
+      if (status === undefined || withheld !== null) return { marks: [], withheld, unmarked }
+      const { passId, takenAt } = status
+      const marks = (set.emailRelay?.watchers ?? []).map(({ host }): MarkOrder => ({ route: routeOf(set, host), estate: set.estate.id, passId, takenAt }))
+      return { marks: marks.filter(({ route }) => !isBlind(status, route.site, route.host)), withheld, unmarked }
     },
 
     /** Keeps where no mark could be left, and why: the next pass shows it. */

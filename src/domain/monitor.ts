@@ -14,7 +14,7 @@ export interface PassPlan {
   readonly rulesDigest: string
   readonly sites: readonly SitePlan[]
   readonly enabledTargets: number
-  /** A watcher at another site expects a mark after this pass. */
+  /** A watcher at another site expects marks. */
   readonly isWatched?: true
 }
 

@@ -28,21 +28,21 @@ export async function backupMonitor(rawInput?: BackupMonitorInput): Promise<Pass
   const pass = await openPass()
 
   phase('read', `Reading ${pass.sites.map((site) => `${site.hostCount} hosts of **${site.site}**`).join(', ')}.`)
+  // For the pass before this one, of which is known by now whether its alerts are on their way. Beside the reading it takes no time of its own.
+  const marks = pass.isWatched === true && patched('watcher-marks') ? leaveMarks() : undefined
   const readings = await Promise.all(pass.sites.map((site) => readSite(pass, site)))
 
   phase('judge', `Judging ${pass.enabledTargets} enabled targets, and every guest, job and storage.`)
   const result = await closePass(pass, readings)
 
   setCurrentDetails(result.details)
-  if (result.written && patched('alert-desk')) {
-    const isTold = await tellDesk(pass)
-    if (isTold && pass.isWatched === true && patched('watcher-marks')) await leaveMarks(result, readings)
-  }
+  if (result.written && patched('alert-desk')) await tellDesk(pass)
+  await marks
   return result
 }
 
 /** The pass stands whether the desk hears of it or not: the next one tells it what it missed. */
-async function tellDesk(pass: PassPlan): Promise<boolean> {
+async function tellDesk(pass: PassPlan): Promise<void> {
   const { tellDesk } = proxyActivities<DeskActivities>({
     taskQueue: queueNames(workflowInfo().taskQueue).state,
     startToCloseTimeout: `${CLOSE_SECONDS} seconds`,
@@ -50,11 +50,9 @@ async function tellDesk(pass: PassPlan): Promise<boolean> {
   })
   try {
     await tellDesk.executeWithOptions({ summary: 'Tell the alert desk what changed' }, [{ passId: pass.passId }])
-    return true
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error
     log.warn('the alert desk was not told of this pass', { cause: error.cause?.message ?? error.message })
-    return false
   }
 }
 

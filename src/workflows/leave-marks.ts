@@ -1,23 +1,15 @@
-/** After a pass whose alerts are on their way: a mark for each watcher, so that it notices when there are no more. */
+/** A mark for each watcher, once the alerts of the last pass are on their way: it notices when there are no more. */
 import { ActivityFailure, log, proxyActivities } from '@temporalio/workflow'
 import type { WatcherActivities } from '../activities/watcher.js'
-import type { PassResult, SiteReading, SiteUnread } from '../domain/monitor.js'
-import type { HostRoute } from '../domain/proof/types.js'
 import type { MarkOrder } from '../domain/relay/watcher.js'
 import { atHome, atSite } from './routes.js'
 
 /** Never fails: a mark that could not be left is shown by the next pass, and the watcher says the rest. */
-export async function leaveMarks({ passId, takenAt }: Pick<PassResult, 'passId' | 'takenAt'>, readings: readonly (SiteReading | SiteUnread)[]): Promise<void> {
+export async function leaveMarks(): Promise<void> {
   try {
-    const {
-      marks,
-      withheld,
-      unmarked: before,
-    } = await home().openMarks.executeWithOptions({ summary: 'Has the alert desk taken this pass?' }, [{ passId, takenAt }])
+    const { marks, withheld, unmarked: before } = await home().openMarks.executeWithOptions({ summary: 'Has the alert desk taken the last pass?' }, [])
     if (withheld !== null) return log.warn('no mark is left for the watchers', { why: withheld })
-    const failures = await Promise.all(
-      marks.filter(({ route }) => wasRead(route, readings)).map(async (mark) => [mark.route.host, await whyNotLeft(mark)] as const),
-    )
+    const failures = await Promise.all(marks.map(async (mark) => [mark.route.host, await whyNotLeft(mark)] as const))
     const unmarked = Object.fromEntries(failures.flatMap(([host, why]) => (why === null ? [] : [[host, why] as const])))
     if (Object.keys(unmarked).length + before.length > 0) {
       await home().noteUnmarked.executeWithOptions({ summary: 'Note where no mark could be left' }, [{ unmarked }])
@@ -26,12 +18,6 @@ export async function leaveMarks({ passId, takenAt }: Pick<PassResult, 'passId' 
     if (!(error instanceof ActivityFailure)) throw error
     log.warn('no mark is left for the watchers', { why: error.cause?.message ?? error.message })
   }
-}
-
-/** What could not be read a moment ago is told as such; trying again would only take its time. */
-function wasRead({ site, host }: HostRoute, readings: readonly (SiteReading | SiteUnread)[]): boolean {
-  const reading = readings.find((each) => each.site === site)
-  return reading !== undefined && 'unreadable' in reading && !reading.unreadable.first.some((unread) => unread.host === host)
 }
 
 async function whyNotLeft(mark: MarkOrder): Promise<string | null> {
@@ -53,8 +39,7 @@ async function whyNotLeft(mark: MarkOrder): Promise<string | null> {
 function home() {
   return proxyActivities<WatcherActivities>({
     ...atHome(),
-    startToCloseTimeout: '40 seconds',
-    heartbeatTimeout: '10 seconds',
-    retry: { maximumAttempts: 3, initialInterval: '2 seconds' },
+    startToCloseTimeout: '10 seconds',
+    retry: { maximumAttempts: 2, initialInterval: '2 seconds' },
   })
 }

@@ -88,14 +88,14 @@ const mark = async () => (await host.exec(['cat', `${paths.folder}/mark`], { che
 const markAged = (words: string) => host.exec(['touch', '-d', words, `${paths.folder}/mark`])
 const lookNow = () => host.exec(['systemctl', 'start', service])
 
-it('a nightshift that is stopped is mailed once from the other site, and its return once more', { timeout: 400_000 }, async () => {
+it('a nightshift that is stopped is mailed once from the other site, and its return once more', { timeout: 500_000 }, async () => {
   expect(await bring(order)).toEqual(['applied', 'applied', 'applied', 'applied'])
   expect(await bring(order)).toEqual([])
   expect(await gate()).toBe('unknown no_mark')
 
   const where = await place()
   const running = await up(where)
-  await eventually('the mark of the first pass', async () => (await mark()) !== '', 120_000)
+  await eventually('the mark of the first pass, left by the second', async () => (await mark()) !== '', 150_000)
   expect(await mark()).toMatch(new RegExp(`^at=[0-9TZ:.-]+\npass=[0-9a-f-]{36}\nestate=${lab.name}\n$`))
   expect(await gate()).toBe('passed ok')
   expect((await nightshift(where, ['run', 'driftGates', '--json'])).stdout).toContain('"watcher/proxmox-home"')
@@ -111,7 +111,7 @@ it('a nightshift that is stopped is mailed once from the other site, and its ret
 
   const again = await up(where)
   const old = await mark()
-  await eventually('a new mark', async () => (await mark()) !== old)
+  await eventually('a new mark', async () => (await mark()) !== old, 150_000)
   await again.stop()
   for (let minute = 0; minute < 3; minute++) await lookNow()
   await eventually('a mail that it is back', async () => (await news()).length > 1)
@@ -128,7 +128,7 @@ it('a desk that fails its workflow tasks takes no pass, so that no mark is left 
   const broken = { workflowId: `desk/${lab.name}`, taskQueue: `nightshift-${lab.name}`, workflowIdConflictPolicy: 'TERMINATE_EXISTING' } as const
   await client.workflow.start('aDeskThatIsBroken', broken)
   const pass = (workflowId: string) => client.workflow.execute('backupMonitor', { workflowId, taskQueue: `nightshift-${lab.name}`, args: [{}] })
-  // A pass that the desk had taken just before may still leave its mark.
+  // For a pass that the desk had taken before, a mark may still be left.
   await pass('monitor/test-first')
   await host.exec(['rm', '-f', `${paths.folder}/mark`])
   expect(await pass('monitor/test-second')).toMatchObject({ written: true })

@@ -5,7 +5,7 @@ import type { RunbookSet } from '../estate.js'
 import type { Finding, StatusDocument } from '../status.js'
 import type { MarkOrder } from './watcher.js'
 
-/** What the pass is told before it leaves its marks. */
+/** What a pass is told before it leaves marks. */
 export interface OpenedMarks {
   readonly marks: readonly MarkOrder[]
   /** Why none may be left; null when they may. */
@@ -14,14 +14,18 @@ export interface OpenedMarks {
   readonly unmarked: readonly string[]
 }
 
-/** True once the desk has taken this very pass. By a later pass it is not: that one leaves its own marks. */
-export function isAcknowledged(desk: Pick<DeskSnapshot, 'passId'> | undefined, passId: string): boolean {
-  return desk?.passId === passId
-}
+/** A pass that is older than so many periods says nothing about now: nightshift was off, and the next pass speaks first. */
+const OLD_PERIODS = 2
 
-/** Why this pass may leave no mark: the desk has not taken it, or mail has been waiting for too long. Null when it may. */
-export function whyWithheld(desk: Pick<DeskSnapshot, 'passId' | 'outbox'> | undefined, passId: string, now: Date): string | null {
-  if (desk === undefined || !isAcknowledged(desk, passId)) return 'the alert desk has not taken this pass'
+/** Why no mark may be left for the last pass: the desk has not taken it, or mail has been waiting for too long. Null when it may. */
+export function whyWithheld(
+  status: Pick<StatusDocument, 'passId' | 'takenAt' | 'periodSeconds'> | undefined,
+  desk: Pick<DeskSnapshot, 'passId' | 'outbox'> | undefined,
+  now: Date,
+): string | null {
+  if (status === undefined) return 'no pass has been published yet'
+  if ((now.getTime() - Date.parse(status.takenAt)) / 1000 > OLD_PERIODS * status.periodSeconds) return `the last pass is that of ${status.takenAt}`
+  if (desk?.passId !== status.passId) return 'the alert desk has not taken the last pass'
   const { oldestAt } = desk.outbox
   if (oldestAt !== null && (now.getTime() - Date.parse(oldestAt)) / 1000 >= OUTBOX_LATE_SECONDS) return `a mail has been waiting to be sent since ${oldestAt}`
   return null
@@ -34,7 +38,7 @@ export function markFindings(status: Pick<StatusDocument, 'findings'>, set: Runb
     const site = set.estate.hosts.find(({ name }) => name === host)?.site
     if (why === undefined || site === undefined) return []
     // A host that cannot be read at all is one finding, not two.
-    if (status.findings.some(({ subject, condition }) => subject === `${site}/host/${host}` && condition === 'blind')) return []
+    if (isBlind(status, site, host)) return []
     return [
       {
         subject: `${site}/delivery/watcher-${host}`,
@@ -46,4 +50,9 @@ export function markFindings(status: Pick<StatusDocument, 'findings'>, set: Runb
       },
     ]
   })
+}
+
+/** True when the pass could not read this host. */
+export function isBlind({ findings }: Pick<StatusDocument, 'findings'>, site: string, host: string): boolean {
+  return findings.some(({ subject, condition }) => subject === `${site}/host/${host}` && condition === 'blind')
 }

@@ -10,9 +10,11 @@ import { type DeskSnapshot, snapshotOf } from '../../../src/domain/desk/snapshot
 import { newDesk } from '../../../src/domain/desk/state.js'
 import { markFindings, type OpenedMarks } from '../../../src/domain/relay/marks.js'
 import type { MarkOrder } from '../../../src/domain/relay/watcher.js'
+import type { StatusDocument } from '../../../src/domain/status.js'
 import { openState, type StateFolder } from '../../../src/state/index.js'
+import { aStatus } from '../state/status-fixture.js'
 
-const PASS = { passId: 'pass-2', takenAt: '2026-02-12T08:20:00.000Z' }
+const TAKEN_AT = '2026-02-12T08:10:00.000Z'
 const NOW = new Date('2026-02-12T08:20:05.000Z')
 
 let root: string
@@ -50,31 +52,47 @@ const deps = () => ({
   }),
 })
 
-const open = () => new MockActivityEnvironment().run(createWatcherStateActivities(deps()).openMarks, PASS) as Promise<OpenedMarks>
+const open = () => new MockActivityEnvironment().run(createWatcherStateActivities(deps()).openMarks) as Promise<OpenedMarks>
 const leave = (mark: MarkOrder) => new MockActivityEnvironment().run(createWatcherSiteActivities(deps()).leaveMark, mark) as Promise<string>
+
+function publishPass(over: Partial<StatusDocument> = {}): void {
+  const status = aStatus({ estate: 'ronny', passId: 'pass-2', takenAt: TAKEN_AT, periodSeconds: 600, findings: [], ...over })
+  state.writePass({ status, memory: null, observationsDigest: '' })
+}
 
 function publishDesk(passId: string, oldestAt: string | null = null): void {
   const snapshot = snapshotOf(newDesk('ronny'), NOW.getTime(), { workflowId: 'desk/ronny', runId: 'run' })
   state.desk.putSnapshot({ ...snapshot, passId, outbox: { ...snapshot.outbox, oldestAt } } satisfies DeskSnapshot)
 }
 
-it('a mark may be left as soon as the desk has taken this pass', async () => {
+it('a mark may be left once the desk has taken the last pass', async () => {
+  expect((await open()).withheld).toBe('no pass has been published yet')
+  publishPass()
   publishDesk('pass-1')
-  const opened = open()
+  expect(await open()).toEqual({ marks: [], withheld: 'the alert desk has not taken the last pass', unmarked: [] })
   publishDesk('pass-2')
-  expect(await opened).toMatchObject({
+  expect(await open()).toMatchObject({
     withheld: null,
     unmarked: [],
-    marks: [{ estate: 'ronny', ...PASS, route: { host: 'proxmox-home', site: 'home', node: 'pve' } }],
+    marks: [{ estate: 'ronny', passId: 'pass-2', takenAt: TAKEN_AT, route: { host: 'proxmox-home', site: 'home', node: 'pve' } }],
   })
 })
 
-it('none while the desk is behind', { timeout: 40_000 }, async () => {
-  publishDesk('pass-1')
-  expect((await open()).withheld).toBe('the alert desk has not taken this pass')
+it('none for a pass of long ago: nightshift was off, and has not looked yet', async () => {
+  publishPass({ takenAt: '2026-02-12T08:00:04.000Z' })
+  publishDesk('pass-2')
+  expect((await open()).withheld).toBe('the last pass is that of 2026-02-12T08:00:04.000Z')
+})
+
+it('none on a host that the last pass could not read', async () => {
+  const blind = { subject: 'home/host/proxmox-home', condition: 'blind', severity: 'unknown', reason: 'connect_timeout', message: '', next: null } as const
+  publishPass({ findings: [blind] })
+  publishDesk('pass-2')
+  expect(await open()).toMatchObject({ marks: [], withheld: null })
 })
 
 it('none when a mail has been waiting for half an hour', async () => {
+  publishPass()
   publishDesk('pass-2', '2026-02-12T07:50:05.000Z')
   expect((await open()).withheld).toBe('a mail has been waiting to be sent since 2026-02-12T07:50:05.000Z')
   publishDesk('pass-2', '2026-02-12T07:50:06.000Z')
@@ -82,6 +100,7 @@ it('none when a mail has been waiting for half an hour', async () => {
 })
 
 it('a host says whether the mark is there, and why it is not', async () => {
+  publishPass()
   publishDesk('pass-2')
   const [mark] = (await open()).marks
   if (mark === undefined) throw new Error('the example declares no watcher')
