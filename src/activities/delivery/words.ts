@@ -4,7 +4,6 @@ import type { Redact } from '../../domain/redact.js'
 const MOST_CHARACTERS = 300
 
 export function briefly(text: string, redact: Redact): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are taken out
   return redact(text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim()).slice(0, MOST_CHARACTERS)
 }
 

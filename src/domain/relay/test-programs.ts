@@ -44,21 +44,18 @@ export function removeTestsProgram(token: string): string {
   return `${REMOVE}__END__\n${token}\n`
 }
 
-const REMOVE =
-  String.raw`
+const REMOVE = String.raw`
 use strict;
 use warnings;
 $ENV{PATH} = '/usr/sbin:/usr/bin:/sbin:/bin';
 chomp(my $token = <DATA>);
-for my $line (` +
-  '`postqueue -j`' +
-  String.raw`) {
+for my $line (qx{postqueue -j}) {
     my ($id) = $line =~ /"queue_id":\s*"([0-9A-Za-z]+)"/ or next;
     open my $mail, '-|', 'postcat', '-hq', $id or next;
     my $ours = grep { /^${TOKEN_HEADER}: \Q$token\E\s*$/ } <$mail>;
     close $mail;
     system 'postsuper', '-d', $id if $ours;
 }
-`.replace('${TOKEN_HEADER}', TOKEN_HEADER)
+`
 
 export const TIDY_PROGRAM = 'rm -f /etc/postfix/sasl_passwd.before-nightshift /etc/postfix/sasl_passwd.nightshift\n'

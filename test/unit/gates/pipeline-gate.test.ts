@@ -3,23 +3,23 @@ import { type PipelineEvidence, pipelineGate } from '../../../src/domain/desk/pi
 import { type GatesDocument, gateFindings, gatesShown } from '../../../src/domain/gates.js'
 
 const NOW = '2026-02-12T12:00:00.000Z'
-const before = (seconds: number) => new Date(Date.parse(NOW) - seconds * 1000).toISOString()
+const ago = (seconds: number) => new Date(Date.parse(NOW) - seconds * 1000).toISOString()
 const HOUR = 3_600
 const DAY = 24 * HOUR
 
 type Desk = NonNullable<PipelineEvidence['desk']>
 
-const STATUS = { takenAt: before(300), passId: 'p1', periodSeconds: 600 }
+const STATUS = { takenAt: ago(300), passId: 'p1', periodSeconds: 600 }
 const OUTBOX = { depth: 0, oldestAt: null, lastReply: null, lastSentAt: null, lastLatencyMs: null, secondChannelDepth: 0, shutSince: null }
 const CANARY = {
   messageId: '<c@x>',
-  askedAtMs: Date.parse(before(2 * DAY)),
-  sentAtMs: Date.parse(before(2 * DAY)) + 1_000,
-  arrivedAtMs: Date.parse(before(2 * DAY)) + 4_000,
+  askedAtMs: Date.parse(ago(2 * DAY)),
+  sentAtMs: Date.parse(ago(2 * DAY)) + 1_000,
+  arrivedAtMs: Date.parse(ago(2 * DAY)) + 4_000,
   state: 'arrived' as const,
   detail: 'found',
 }
-const DESK: Desk = { takenAt: before(290), passId: 'p1', passTakenAt: STATUS.takenAt, outbox: OUTBOX, canary: CANARY }
+const DESK: Desk = { takenAt: ago(290), passId: 'p1', passTakenAt: STATUS.takenAt, outbox: OUTBOX, canary: CANARY }
 
 const gate = (change: Partial<PipelineEvidence> = {}) => pipelineGate({ status: STATUS, desk: DESK, now: NOW, ...change })
 
@@ -31,26 +31,26 @@ describe('the gate of the notification pipeline', () => {
 
   it.each<[string, Partial<PipelineEvidence>, string, string]>([
     ['no pass was ever published', { status: undefined }, 'unknown', 'no_pass'],
-    ['the last pass is older than three periods', { status: { ...STATUS, takenAt: before(1_801) } }, 'failed', 'no_pass'],
+    ['the last pass is older than three periods', { status: { ...STATUS, takenAt: ago(1_801) } }, 'failed', 'no_pass'],
     ['the desk never spoke', { desk: undefined }, 'unknown', 'no_desk'],
-    ['the desk takes no passes any more', { desk: { ...DESK, passTakenAt: before(3 * HOUR) } }, 'failed', 'desk_behind'],
-    ['a message waits for more than half an hour', { desk: { ...DESK, outbox: { ...OUTBOX, depth: 1, oldestAt: before(1_801) } } }, 'failed', 'outbox_late'],
+    ['the desk takes no passes any more', { desk: { ...DESK, passTakenAt: ago(3 * HOUR) } }, 'failed', 'desk_behind'],
+    ['a message waits for more than half an hour', { desk: { ...DESK, outbox: { ...OUTBOX, depth: 1, oldestAt: ago(1_801) } } }, 'failed', 'outbox_late'],
     ['no canary was ever sent', { desk: { ...DESK, canary: null } }, 'unknown', 'no_canary'],
     ['the canary was lost', { desk: { ...DESK, canary: { ...CANARY, state: 'lost', arrivedAtMs: null } } }, 'failed', 'canary_lost'],
     ['the mailbox cannot be read', { desk: { ...DESK, canary: { ...CANARY, state: 'cannot_tell', arrivedAtMs: null } } }, 'unknown', 'canary_unproven'],
-    ['the canary is older than eight days', { desk: { ...DESK, canary: { ...CANARY, arrivedAtMs: Date.parse(before(8 * DAY + 1)) } } }, 'failed', 'canary_old'],
+    ['the canary is older than eight days', { desk: { ...DESK, canary: { ...CANARY, arrivedAtMs: Date.parse(ago(8 * DAY + 1)) } } }, 'failed', 'canary_old'],
   ])('does not pass when %s', (_when, change, state, reason) => {
     expect(gate(change)).toMatchObject({ state, reason })
     expect(gate(change).next).not.toBeNull()
   })
 
   it('a message that waits for exactly half an hour is not late yet', () => {
-    expect(gate({ desk: { ...DESK, outbox: { ...OUTBOX, depth: 1, oldestAt: before(1_800) } } }).state).toBe('passed')
+    expect(gate({ desk: { ...DESK, outbox: { ...OUTBOX, depth: 1, oldestAt: ago(1_800) } } }).state).toBe('passed')
   })
 })
 
 describe('what is shown of the gates', () => {
-  const document: GatesDocument = { schema: 'nightshift.gates/1', estate: 'lab', takenAt: before(0), gates: [gate()] }
+  const document: GatesDocument = { schema: 'nightshift.gates/1', estate: 'lab', takenAt: ago(0), gates: [gate()] }
 
   it('is what they said, for two days', () => {
     expect(gatesShown(document, new Date(Date.parse(NOW) + 2 * DAY * 1000))).toMatchObject([{ state: 'passed' }])
