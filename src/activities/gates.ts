@@ -16,6 +16,8 @@ export interface GatesPlan {
   readonly estate: string
   readonly rulesDigest: string
   readonly routes: readonly HostRoute[]
+  /** Hosts of email-relay.yaml: those whose way of mail has to be the declared one. */
+  readonly relayHosts?: readonly string[]
   readonly watchers?: readonly { readonly order: WatcherOrder; readonly route: HostRoute }[]
 }
 
@@ -34,7 +36,13 @@ export function createGateActivities(deps: GateDeps) {
       })
       const hosts = set.estate.hosts.filter((host) => host.kind === 'proxmox')
       const routes = hosts.map((host) => routeOf(set, host.name))
-      return { estate: set.estate.id, rulesDigest: set.digest, routes, watchers: watchersOf(set).map((order) => ({ order, route: routeOf(set, order.host) })) }
+      return {
+        estate: set.estate.id,
+        rulesDigest: set.digest,
+        routes,
+        watchers: watchersOf(set).map((order) => ({ order, route: routeOf(set, order.host) })),
+        relayHosts: (set.emailRelay?.hosts ?? []).map(({ host }) => host),
+      }
     },
 
     async gateOfPipeline(): Promise<GateResult> {

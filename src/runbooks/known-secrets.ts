@@ -15,13 +15,13 @@ export function knownSecrets(set: RunbookSet): KnownSecret[] {
     { name: 'second channel token', reference: secondChannel?.token },
   ]
   return references.flatMap(({ name, reference }) => {
-    const value = reference === undefined ? undefined : valueOf(reference)
+    const value = reference === undefined ? undefined : secretOf(reference)
     return value === undefined || value.trim() === '' ? [] : [{ name, value: name === 'receipt signing key' ? value : value.trim() }]
   })
 }
 
 /** Undefined for what is no reference, and for what cannot be read. */
-function valueOf(reference: string): string | undefined {
+function secretOf(reference: string): string | undefined {
   if (reference.startsWith('env:')) return process.env[reference.slice('env:'.length)]
   if (!reference.startsWith('file:')) return undefined
   try {

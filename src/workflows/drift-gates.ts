@@ -7,6 +7,7 @@ import type { GateResult } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import type { WatcherOrder } from '../domain/relay/watcher.js'
 import { driftGatesInput } from './inputs.js'
+import { relayGate } from './relay-gate.js'
 import { atHome, atSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
 
@@ -27,11 +28,12 @@ export async function driftGates(rawInput?: Record<string, never>): Promise<Gate
   })
 
   phase('read', 'Which gates are there?')
-  const { routes, watchers = [] } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
+  const { routes, watchers = [], relayHosts = [] } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
 
   phase('judge', 'Looking at every gate.')
   const gates = await Promise.all([
     gate('notification-pipeline', () => home.gateOfPipeline.executeWithOptions({ summary: 'Do alerts reach people? From what they left behind' }, [])),
+    ...relayHosts.map((host) => gate(`mail-route/${host}`, () => relayGate(host))),
     ...watchers.map(({ order, route }) => gate(`watcher/${order.host}`, () => lookAtWatcher(order, route))),
   ])
 
