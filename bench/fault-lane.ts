@@ -167,10 +167,23 @@ export class FaultLane {
 
   private async resultOf(handle: WorkflowHandle, over: AbortSignal): Promise<unknown> {
     const late = delay(RUN_SECONDS * 1000, undefined, { signal: over }).then(
-      () => Promise.reject(new Error(`the run has not ended after ${RUN_SECONDS} s`)),
+      async () => Promise.reject(new Error(`the run has not ended after ${RUN_SECONDS} s: ${await this.pending()}`)),
       () => new Promise<never>(() => {}),
     )
     return await Promise.race([retrying(() => handle.result(), over), late])
+  }
+
+  /** What the runs that have not ended wait for. */
+  private async pending(): Promise<string> {
+    const words: string[] = []
+    for await (const { type, workflowId, runId } of this.client.workflow.list({ query: "ExecutionStatus='Running'" })) {
+      const { pendingActivities } = (await this.client.workflow.getHandle(workflowId, runId).describe()).raw
+      const waits = pendingActivities?.map(
+        ({ activityType, attempt, lastFailure }) => `${activityType?.name} (attempt ${attempt}) ${lastFailure?.message ?? ''}`,
+      )
+      words.push(`${type}: ${waits?.join(', ') || 'no activity'}`)
+    }
+    return words.join('; ')
   }
 
   /** One after the other, in the order in which the unfaulted run made the effects. */

@@ -55,17 +55,25 @@ const CASES: Readonly<Record<string, FaultScenario | undefined>> = {
   }),
 }
 
-async function record(only: string | undefined): Promise<void> {
+/** @returns false when a case went wrong; the others are recorded all the same */
+async function record(only: readonly string[] | undefined): Promise<boolean> {
   const work = await mkdtemp(join(tmpdir(), 'nightshift-histories-'))
   const say = (line: string): void => void process.stderr.write(`${line}\n`)
   const lane = await FaultLane.open(1, { hosts: ['pve', 'nas', 'proxmox-home'], work, bundle: workflowBundlePath(), say })
+  let isWhole = true
   try {
     for (const [name, scenario] of Object.entries(CASES)) {
-      if (scenario === undefined || (only !== undefined && only !== name)) continue
+      if (scenario === undefined || (only !== undefined && !only.includes(name))) continue
       await lane.prepare(scenario)
       const since = new Date()
-      await lane.run([], (client) => keepAll(client, since, name, say))
+      await lane
+        .run([], (client) => keepAll(client, since, name, say))
+        .catch((error: unknown) => {
+          isWhole = false
+          say(`${name}: ${String(error)}`)
+        })
     }
+    return isWhole
   } finally {
     await lane.close()
     await rm(work, { recursive: true, force: true })
@@ -92,6 +100,8 @@ async function keepAll(client: Client, since: Date, name: string, say: (line: st
 
 await new Command('record-histories')
   .description('Adds histories of every workflow to test/histories. Needs a built checkout, and the machine that a lab needs.')
-  .option('--only <case>', Object.keys(CASES).join(', '))
-  .action(({ only }: { only?: string }) => record(only))
+  .option('--only <case...>', Object.keys(CASES).join(', '))
+  .action(async ({ only }: { only?: string[] }) => {
+    process.exitCode = (await record(only)) ? 0 : 1
+  })
   .parseAsync()
