@@ -25,7 +25,7 @@ async function putHost(host: LabHost, state: EstateState, password: string): Pro
   const isHealthy = state === 'healthy'
   const { spec } = host.place
   const files = {
-    '/etc/postfix/main.cf': `${installersMainCf(spec)}${isHealthy ? RELAYED : ''}`,
+    '/etc/postfix/main.cf': isHealthy ? installersMainCf(spec).replace('relayhost =\n', RELAYED) : installersMainCf(spec),
     '/etc/aliases': isHealthy || host.name === 'pve' ? ALIASES : `${ALIASES}root: ${PERSONAL}\n`,
     '/root/.forward': `|${FORWARD_PROGRAM}\n`,
     '/etc/pve/user.cfg': `user:root@pam:1:0:::${!isHealthy && host.name === 'pve' ? PERSONAL : RONNY}::\n\n\n\n\n`,
@@ -38,8 +38,7 @@ async function putHost(host: LabHost, state: EstateState, password: string): Pro
   })
 }
 
-const RELAYED = `
-# Through the mail server, as email-relay.yaml wants it.
+const RELAYED = `# Through the mail server, as email-relay.yaml wants it.
 relayhost = [${MAIL_NAME}]:${SMTPS_PORT}
 smtp_tls_wrappermode = yes
 smtp_tls_security_level = secure

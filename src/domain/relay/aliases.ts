@@ -32,9 +32,9 @@ export function aliasEntries(text: string): AliasEntry[] {
 /** What `postalias -s` prints: `name: values`, a line each. */
 export function compiledEntries(output: string): { name: string; values: string[] }[] {
   return output.split('\n').flatMap((line) => {
-    // The map notes its own age under this key (sendmail's convention), without a value.
     const [, name = '', value = ''] = /^(\S+?):?[\t ]+(.*)$/.exec(line.replaceAll('\0', '')) ?? []
-    return name === '' || name === '@' ? [] : [{ name: name.toLowerCase(), values: valuesOf(value) }]
+    // postalias adds keys of its own, among them its age (`YP_LAST_MODIFIED`, as sendmail has it).
+    return name === '' || name === '@' || name.startsWith('YP_') ? [] : [{ name: name.toLowerCase(), values: valuesOf(value) }]
   })
 }
 
