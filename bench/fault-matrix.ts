@@ -142,7 +142,8 @@ function chooseFaults(all: readonly Fault[], { sample, only }: MatrixOptions): F
 
 /** Far apart from each other, and never two at one point: an effect is made once. */
 function groupsOf(faults: readonly Fault[]): Fault[][] {
-  const runs = Math.max(Math.ceil(faults.length / FAULTS_PER_RUN), Math.min(3, faults.length))
+  const atPoint = (point: string) => faults.filter((fault) => fault.point === point).length
+  const runs = Math.max(Math.ceil(faults.length / FAULTS_PER_RUN), ...faults.map(({ point }) => atPoint(point)))
   const groups: Fault[][] = Array.from({ length: runs }, () => [])
   for (const [index, fault] of faults.entries()) groups[index % runs]?.push(fault)
   return groups
