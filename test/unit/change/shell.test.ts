@@ -222,7 +222,10 @@ describe('a cancelled run', () => {
   it('that waits for its proof leaves the change, and says so', async () => {
     const { handle, digest } = await bench.asked({ proof: 'waits' })
     await bench.answer(handle, 'approve', digest)
-    await until('both effects', async () => ((await bench.effects()).length === 2 && bench.state.applies.open(bench.name).length === 0 ? true : undefined))
+    await until('the wait for the proof', async () => {
+      const { currentDetails = '' } = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata')
+      return currentDetails.includes('**prove**') ? true : undefined
+    })
     await handle.cancel()
     expect(await resultOf(handle)).toMatchObject({ state: 'cancelled', message: 'cancelled: the change was made and stays' })
     expect(await bench.comment('daily')).toBe('ours')
