@@ -54,7 +54,9 @@ export function withoutValues(text: string, goes: (name: string, value: string) 
     if (kept.length === entry.values.length) continue
     for (let index = entry.lines[0]; index < entry.lines[1]; index += 1) if (!/^\s*(#|$)/.test(lines[index] ?? '')) lines[index] = null
     const values = kept.length > 0 ? kept : entry.name === 'root' ? [] : ['root']
-    if (values.length > 0) lines[entry.lines[0]] = `${entry.name}: ${values.map((value) => (/[\s,]/.test(value) ? `"${value}"` : value)).join(', ')}`
+    if (values.length > 0)
+      lines[entry.lines[0]] =
+        `${/^[\w.+-]+$/.test(entry.name) ? entry.name : `"${entry.name}"`}: ${values.map((value) => (/[\s,]/.test(value) ? `"${value}"` : value)).join(', ')}`
   }
   return lines.filter((line) => line !== null).join('\n')
 }

@@ -234,13 +234,15 @@ function aliasesStep(about: About): PlanStep {
   const before = text ?? ''
   const after = withoutValues(before, (name, value) => isElsewhere(name, value, context))
   const compiled = new Map(compiledEntries(outputOf(about.seen, 'compiled aliases')).map(({ name, values }) => [name, values]))
-  const names = [...new Set([...aliasEntries(before).map(({ name }) => name), ...compiled.keys()])].sort()
   const valuesIn = (file: string) => new Map(aliasEntries(file).map(({ name, values }) => [name, values]))
-  const shown = (values: Map<string, readonly string[]>) => names.map((name) => `${name}: ${(values.get(name) ?? []).join(', ')}`.trimEnd()).join('\n')
-  const read = (stdout: string): Check => ({ kind: 'command', argv: ['sh', '-c', READ_ALIASES, 'sh', ...names], stdout })
+  // Those whose mail goes elsewhere afterwards, also because nobody had compiled the file.
+  const changed = [...new Set([...valuesIn(before).keys(), ...compiled.keys()])]
+    .filter((name) => (valuesIn(after).get(name) ?? []).join() !== (compiled.get(name) ?? valuesIn(before).get(name) ?? []).join())
+    .sort()
+  const shown = (values: Map<string, readonly string[]>) => changed.map((name) => `${name}: ${(values.get(name) ?? []).join(', ')}`.trimEnd()).join('\n')
+  const read = (stdout: string): Check => ({ kind: 'command', argv: ['sh', '-c', READ_ALIASES, 'sh', ...changed], stdout })
   // Replaced durably, with owner and mode as they were, then compiled.
   const write = `set -e; cat > "$1.nightshift"; chmod ${mode ?? '0644'} "$1.nightshift"; sync "$1.nightshift"; mv "$1.nightshift" "$1"; newaliases`
-  const changed = names.filter((name) => (valuesIn(after).get(name) ?? []).join() !== (compiled.get(name) ?? valuesIn(before).get(name) ?? []).join())
   return step(about, {
     id: `write ${ALIASES_PATH}`,
     what: `Take addresses elsewhere out of ${ALIASES_PATH} (${changed.join(', ')}), and compile it`,
@@ -257,7 +259,7 @@ function aliasesStep(about: About): PlanStep {
 }
 
 /** What a mail to each of these names would be sent to, by the compiled map. */
-const READ_ALIASES = 'for n; do printf "%s: %s\\n" "$n" "$(postalias -q "$n" hash:/etc/aliases 2>/dev/null)"; done | sed "s/ *$//"'
+const READ_ALIASES = 'for n; do printf "%s: %s\\n" "$n" "$(postalias -q "$n" hash:/etc/aliases 2>/dev/null)"; done | sed "s/, */, /g; s/ *$//"'
 
 function warningsOf(verdicts: readonly ChannelVerdict[], seen: RelayObservation, host: RelayHost): PlanWarning[] {
   const waiting = waitingMail(seen)
