@@ -2,7 +2,7 @@
  * Hurting hosts on purpose, and mending them. Each fault has its undo, both can be repeated, and neither asks the program what it did before:
  * what is wrong stands in the kernel or on the host's disk.
  */
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { run } from './command.js'
@@ -118,7 +118,9 @@ export async function allowLogin(host: LabHost): Promise<void> {
 /** Answers of `pvesh` and its siblings take this long, as on a real host (0.55 s). @param milliseconds per process */
 export function setLatency(host: LabHost, milliseconds: number): void {
   if (host.kind !== 'proxmox') return
-  writeFileSync(join(host.root(), 'etc/nightshift-lab/pve.json'), `${JSON.stringify({ latency_ms: milliseconds, now: null })}\n`)
+  const path = join(host.root(), 'etc/nightshift-lab/pve.json')
+  const settings = JSON.parse(readFileSync(path, 'utf8')) as object
+  writeFileSync(path, `${JSON.stringify({ ...settings, latency_ms: milliseconds, now: null })}\n`)
 }
 
 export { resetClock, setClock } from './clock.js'
