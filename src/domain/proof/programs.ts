@@ -72,6 +72,7 @@ const VALIDATION = HEAD.concat(shell`
 my (undef, $sub) = run('systemctl', 'show', '--property=SubState', '--value', $ask->{unit});
 $sub =~ s/\s+//g;
 answer({ state => 'running' }) if $sub =~ /\A(?:start|running|stop)/;
+run('systemctl', 'stop', $ask->{unit}) if $sub ne 'dead';
 my (undef, $log) = run('journalctl', '--unit', $ask->{unit}, '--output=cat', '--no-pager');
 my (@made, $vmid, %archive, %said);
 for my $line (split /\n/, $log) {
