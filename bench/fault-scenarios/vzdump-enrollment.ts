@@ -36,8 +36,14 @@ export const vzdumpEnrollmentFaults: FaultScenario = {
     })
   },
   async meanwhile({ lab, client }, handle, over) {
-    const wait = client.workflow.getHandle(workflowIds.firstArtifacts(HOST, JOB))
-    const isWaiting = async () => (await wait.fetchHistory()).events?.some((event) => event.timerStartedEventAttributes != null) ?? false
+    const workflowId = workflowIds.firstArtifacts(HOST, JOB)
+    const isWaiting = async () => {
+      const { status, runId } = await client.workflow.getHandle(workflowId).describe()
+      // The one of the run before has ended.
+      if (status.name !== 'RUNNING') return false
+      const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory()
+      return events?.some((event) => event.timerStartedEventAttributes != null) ?? false
+    }
     while (!(await isWaiting().catch(() => false))) {
       if (over.aborted) return
       await delay(200)
