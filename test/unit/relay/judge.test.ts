@@ -224,6 +224,12 @@ describe('finds, and nothing beside it:', () => {
   })
 })
 
+test('root may have no address at all, not even an allowed one, because aliases come before .forward; others may', () => {
+  const aliases = (text: string) => withAnswer('aliases', { kind: 'file', text, sha256: 'x', mode: '0644', error: null })
+  expect(findingsOf(aliases('postmaster: root\nroot: ronny@spine.ronny.works\n'))).toEqual(['aliases | /etc/aliases: root | ronny@spine.ronny.works'])
+  expect(findingsOf(aliases('postmaster: root\nops: ronny@spine.ronny.works\n'))).toEqual([])
+})
+
 test('what stands there by default is no finding', () => {
   const smartd = withLines('smartd.conf', '/etc/smartd.conf', 'DEVICESCAN -d removable -n standby -m root -M exec /usr/share/smartmontools/smartd-runner')
   const zed = withLines('zed.rc', '/etc/zfs/zed.d/zed.rc', 'ZED_EMAIL_ADDR="root"', smartd)
