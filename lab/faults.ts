@@ -77,6 +77,8 @@ export async function killDaemon(host: LabHost, unit: string): Promise<void> {
 }
 
 export async function startDaemon(host: LabHost, unit: string): Promise<void> {
+  // systemd refuses a unit that was started often in a short time; a lab may do that.
+  await host.exec(['systemctl', 'reset-failed', unit], { check: false })
   await host.exec(['systemctl', 'start', unit])
   if (unit === 'ssh' || unit === 'ssh.service') await host.waitForSsh()
 }

@@ -78,7 +78,7 @@ export function createWatcherStateActivities(deps: ReadingDeps & StateDeps) {
       if (status === undefined || withheld !== null) return { marks: [], withheld, unmarked }
       const { passId, takenAt } = status
       const marks = (set.emailRelay?.watchers ?? []).map(({ host }): MarkOrder => ({ route: routeOf(set, host), estate: set.estate.id, passId, takenAt }))
-      return { marks: marks.filter(({ route }) => !isBlind(status, route.site, route.host)), withheld, unmarked }
+      return { marks: marks.filter(({ route }) => !isBlind(status, route.host)), withheld, unmarked }
     },
 
     /** Keeps where no mark could be left, and why: the next pass shows it. */

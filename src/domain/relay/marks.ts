@@ -32,13 +32,13 @@ export function whyWithheld(
 }
 
 /** A mark that could not be left is no fault of the backups; but the watcher will say that nightshift is silent, and this is why. */
-export function markFindings(status: Pick<StatusDocument, 'findings'>, set: RunbookSet, unmarked: Readonly<Record<string, string>>): Finding[] {
+export function markFindings(status: Pick<StatusDocument, 'hosts'>, set: RunbookSet, unmarked: Readonly<Record<string, string>>): Finding[] {
   return (set.emailRelay?.watchers ?? []).flatMap(({ host }): Finding[] => {
     const why = unmarked[host]
     const site = set.estate.hosts.find(({ name }) => name === host)?.site
     if (why === undefined || site === undefined) return []
     // A host that cannot be read at all is one finding, not two.
-    if (isBlind(status, site, host)) return []
+    if (isBlind(status, host)) return []
     return [
       {
         subject: `${site}/delivery/watcher-${host}`,
@@ -52,7 +52,7 @@ export function markFindings(status: Pick<StatusDocument, 'findings'>, set: Runb
   })
 }
 
-/** True when the pass could not read this host. */
-export function isBlind({ findings }: Pick<StatusDocument, 'findings'>, site: string, host: string): boolean {
-  return findings.some(({ subject, condition }) => subject === `${site}/host/${host}` && condition === 'blind')
+/** True when the pass could not read this host, by itself or as one of a site that is dark. */
+export function isBlind({ hosts }: Pick<StatusDocument, 'hosts'>, name: string): boolean {
+  return hosts.some(({ host, state }) => host === name && state === 'UNKNOWN')
 }
