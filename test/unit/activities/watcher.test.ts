@@ -85,18 +85,61 @@ it('none for a pass of long ago: nightshift was off, and has not looked yet', as
 })
 
 it('none on a host that the last pass could not read', async () => {
-  const host = {
+  const dark = {
     host: 'proxmox-home',
     node: null,
     site: 'home',
+    state: 'UNKNOWN',
     severity: 'unknown',
     reason: 'connect_timeout',
     message: '',
     next: null,
     clockSkewSeconds: null,
   } as const
-  expect(markFindings({ hosts: [{ ...host, state: 'UNKNOWN' }] }, set, state.marks.unmarked())).toEqual([])
-  expect(markFindings({ hosts: [{ ...host, state: 'OK' }] }, set, state.marks.unmarked())).toHaveLength(1)
+  publishPass({ hosts: [dark] })
+  publishDesk('pass-2')
+  expect(await open()).toMatchObject({ marks: [], withheld: null })
+})
+
+it('none when a mail has been waiting for half an hour', async () => {
+  publishPass()
+  publishDesk('pass-2', '2026-02-12T07:50:05.000Z')
+  expect((await open()).withheld).toBe('a mail has been waiting to be sent since 2026-02-12T07:50:05.000Z')
+  publishDesk('pass-2', '2026-02-12T07:50:06.000Z')
+  expect((await open()).withheld).toBeNull()
+})
+
+it('a host says whether the mark is there, and why it is not', async () => {
+  publishPass()
+  publishDesk('pass-2')
+  const [mark] = (await open()).marks
+  if (mark === undefined) throw new Error('the example declares no watcher')
+  expect(await leave(mark)).toBe('written')
+  expect(sent[0]).toContain("pass='pass-2'")
+  answer = { exitCode: 0, stdoutText: 'absent\n', stderrText: '' }
+  expect(await leave(mark)).toBe('absent')
+  answer = { exitCode: 1, stdoutText: '', stderrText: 'sh: cannot create mark.new: hunter2: No space left on device\n' }
+  await expect(leave(mark)).rejects.toThrow('leaving a mark on proxmox-home ended with 1: sh: cannot create mark.new: ***: No space left on device')
+})
+
+it('what could not be left is a finding until it is, and none beside a host that cannot be read at all', async () => {
+  const { set } = await runbooks.current()
+  await createWatcherStateActivities(deps()).noteUnmarked({ unmarked: { 'proxmox-home': 'No space left on device' } })
+  const found = () => markFindings({ hosts: [] }, set, state.marks.unmarked())
+  expect(found()).toMatchObject([{ subject: 'home/delivery/watcher-proxmox-home', condition: 'delivery', severity: 'warning', reason: 'mark_not_left' }])
+  const dark = {
+    host: 'proxmox-home',
+    node: null,
+    site: 'home',
+    state: 'UNKNOWN',
+    severity: 'unknown',
+    reason: 'connect_timeout',
+    message: '',
+    next: null,
+    clockSkewSeconds: null,
+  } as const
+  expect(markFindings({ hosts: [dark] }, set, state.marks.unmarked())).toEqual([])
+  expect(markFindings({ hosts: [{ ...dark, state: 'OK' }] }, set, state.marks.unmarked())).toHaveLength(1)
   await createWatcherStateActivities(deps()).noteUnmarked({ unmarked: {} })
   expect(found()).toEqual([])
 })
