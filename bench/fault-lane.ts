@@ -52,6 +52,7 @@ export interface RunReport {
 export class FaultLane {
   private scenario: FaultScenario | undefined
   private runs = 0
+  private restart: Promise<void> = Promise.resolve()
 
   private constructor(
     readonly lab: Lab,
@@ -126,7 +127,7 @@ export class FaultLane {
         faults: faults.filter(({ host }) => host === undefined).map(({ point, dies }) => ({ point, dies })),
         ...files,
       },
-      () => this.killServer(),
+      (onDead) => this.killServer(onDead),
     )
     const over = new AbortController()
     try {
@@ -158,11 +159,15 @@ export class FaultLane {
     await downLab(this.lab.name)
   }
 
-  /** Kills the server and starts it again on the same database. */
-  private async killServer(): Promise<void> {
-    process.kill(this.server.pid, 'SIGKILL')
-    await this.server.ended
-    this.server = await startDevServer(this.serverOptions)
+  /** Kills the server and starts it again on the same database; one that is being started is killed once it is there. @param onDead told in between */
+  private killServer(onDead: () => void = () => {}): Promise<void> {
+    this.restart = this.restart.then(async () => {
+      process.kill(this.server.pid, 'SIGKILL')
+      onDead()
+      await this.server.ended
+      this.server = await startDevServer(this.serverOptions)
+    })
+    return this.restart
   }
 
   private async resultOf(handle: WorkflowHandle, over: AbortSignal): Promise<unknown> {

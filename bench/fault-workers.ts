@@ -18,11 +18,13 @@ export interface FaultWorker {
   end(): Promise<void>
 }
 
+type KillServer = (onDead: () => void) => Promise<void>
+
 export class SpareWorkers {
   private spare: Child = launch()
 
-  /** @param killServer kills the Temporal server and resolves when it is back */
-  start(settings: FaultWorkerSettings, killServer: () => Promise<void>): FaultWorker {
+  /** @param killServer kills the Temporal server, tells when it is dead, and resolves when it is back */
+  start(settings: FaultWorkerSettings, killServer: KillServer): FaultWorker {
     return new SupervisedWorker(settings, killServer, () => this.take())
   }
 
@@ -49,7 +51,7 @@ class SupervisedWorker implements FaultWorker {
 
   constructor(
     private readonly settings: FaultWorkerSettings,
-    private readonly killServer: () => Promise<void>,
+    private readonly killServer: KillServer,
     private readonly take: () => Child,
   ) {
     const isReady = new Promise<void>((resolve) => {
@@ -90,8 +92,8 @@ class SupervisedWorker implements FaultWorker {
       if (line === 'ready') this.tellReady()
       if (!line.startsWith('kill the server')) return
       // It goes on beside a server that is not there yet.
-      this.restarting = this.killServer()
-      child.stdin.write('go\n')
+      this.restarting = this.killServer(() => child.stdin.write('go\n'))
+      this.restarting.catch(() => {})
     })
     return child
   }
