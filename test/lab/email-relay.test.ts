@@ -1,0 +1,176 @@
+/** emailRelay end to end, from hosts that mail a personal inbox: real Postfix on both sides, real Dovecot, the compiled program, answers by a person. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Client, WorkflowHandle } from '@temporalio/client'
+import { afterAll, afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { applyState } from '../../lab/estate/index.js'
+import type { LabHost } from '../../lab/host.js'
+import { type Lab, openLab } from '../../lab/lab.js'
+import { ACCOUNTS, MAIL_HOST } from '../../lab/mail/names.js'
+import type { PlanView } from '../../src/workflows/approval.js'
+import type { GatesResult } from '../../src/workflows/drift-gates.js'
+import type { EmailRelayResult } from '../../src/workflows/email-relay.js'
+import { startUp } from '../support/nightshift.js'
+import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
+
+const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
+const { name } = inject('lab')
+const undo: (() => Promise<unknown>)[] = []
+let lab: Lab
+let place: TestPlace
+let client: Client
+
+beforeEach(async () => {
+  lab = await openLab(name)
+  await applyState(lab, 'as-found')
+  place = await makePlace(lab.paths.config)
+  undo.push(() => place.remove())
+  const up = await startUp(place)
+  undo.push(() => up.stop())
+  const connected = await clientOf(up, name)
+  client = connected.client
+  undo.push(connected.close)
+})
+
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step()
+})
+
+afterAll(async () => {
+  await applyState(await openLab(name), 'healthy')
+})
+
+const shell = async (host: LabHost, script: string) => (await host.exec(['sh', '-c', script])).stdout
+/** What decides where a mail of this host goes. */
+const waysOf = (host: LabHost) =>
+  shell(
+    host,
+    `postconf -n | sed 's/ *$//'; cat /etc/aliases /root/.forward; ls /etc/postfix; postalias -s hash:/etc/aliases | grep -v YP_
+     pvesh get /cluster/notifications/endpoints/sendmail/mail-to-root --output-format json | sed 's/"digest":"[^"]*",//'`,
+  )
+const inboxOf = async (address: string) => {
+  const [user, domain] = address.split('@')
+  const out = await shell(
+    lab.host(MAIL_HOST),
+    `grep -rhi '^Subject:' /var/mail/lab/${domain}/${user}/Maildir/new /var/mail/lab/${domain}/${user}/Maildir/cur 2>/dev/null || true`,
+  )
+  return out.split('\n').filter((line) => line !== '')
+}
+const mailRoot = (host: LabHost, subject: string) =>
+  host.exec(['sendmail', '-i', 'root'], { stdin: `Subject: ${subject}\n\nSomething on this host has to say something.\n` })
+
+const start = (host: string) =>
+  client.workflow.start('emailRelay', { workflowId: `relay/${host}`, taskQueue: `nightshift-${name}`, args: [{ host, requestedBy: 'ronny' }] })
+const gatesNow = async () =>
+  (await client.workflow.execute('driftGates', { workflowId: `gates/${name}`, taskQueue: `nightshift-${name}`, args: [] })) as GatesResult
+const gateOf = async (host: string) => (await gatesNow()).gates.find(({ id }) => id === `mail-route/${host}`)
+
+async function approved(handle: WorkflowHandle): Promise<PlanView['plans'][number]> {
+  let view: PlanView | undefined
+  await eventually('the plan waits for an answer', async () => {
+    view = await handle.query<PlanView>('plan')
+    return view.state === 'waiting for approval'
+  })
+  const plan = view?.plans[0]
+  if (plan === undefined) throw new Error('there is no plan')
+  await handle.executeUpdate('approve', { args: [{ digest: plan.digest, approver: 'ronny', reason: 'as we said' }] })
+  return plan
+}
+
+describe('emailRelay', () => {
+  it('turns a host that mails a personal inbox to the relay, reads three kinds of mail back, and the gate passes until something leads elsewhere again', async () => {
+    const home = lab.host('proxmox-home')
+    await place.edit('email-relay.yaml', (document) => document.delete('watcher'))
+    await mailRoot(home, 'before the relay')
+    await eventually('the personal inbox got it', async () => (await inboxOf(PERSONAL)).includes('Subject: before the relay'))
+    expect(await gateOf('proxmox-home')).toMatchObject({ state: 'failed' })
+
+    const handle = await start('proxmox-home')
+    const plan = await approved(handle)
+    expect(plan.steps.map(({ id }) => id)).toEqual(['write /etc/postfix/sasl_passwd', 'set postfix', 'set target mail-to-root', 'write /etc/aliases'])
+    // Then a job of its own runs, and packages change.
+    await home.exec([
+      'pvesh',
+      'create',
+      '/cluster/backup',
+      '--id',
+      'soon',
+      '--schedule',
+      '*:0/1',
+      '--storage',
+      'synology-backups',
+      '--vmid',
+      '105',
+      '--enabled',
+      '1',
+    ])
+    await eventually('the proofs are there', async () => (await inboxOf(RONNY)).includes('Subject: Test notification'))
+    await shell(home, 'touch /var/lib/dpkg/status')
+    const result = (await handle.result()) as EmailRelayResult
+    expect(result, result.message).toMatchObject({ state: 'done', gate: { state: 'passed' } })
+    const way = { path: ['pve.home.lan', 'mail.spine.ronny.works'], protocol: 'ESMTPSA', sender: ALERTS }
+    expect(result.proof).toMatchObject({
+      mailToRoot: {
+        subject: 'nightshift: test of the way of mail',
+        path: ['pve.home.lan', 'pve.home.lan', 'mail.spine.ronny.works'],
+        protocol: 'ESMTPSA',
+        sender: ALERTS,
+        latencySeconds: expect.any(Number),
+      },
+      notification: { subject: 'Test notification', ...way },
+      job: { subject: expect.stringMatching(/^vzdump backup status \(pve/), ...way },
+      watched: { packages: { changedAt: expect.any(String) }, bounced: [] },
+    })
+
+    await mailRoot(home, 'after the relay')
+    await eventually('it is in our own mailbox', async () => (await inboxOf(RONNY)).includes('Subject: after the relay'))
+    expect(await inboxOf(PERSONAL)).toEqual(['Subject: before the relay'])
+    // The login is on the host alone: not in a plan, not in a history.
+    const password = (await place.read(`secrets/${ALERTS}`)).trim()
+    expect(JSON.stringify([plan, result])).not.toContain(password)
+    expect(JSON.stringify((await handle.fetchHistory()).events)).not.toContain(password)
+
+    expect(await gateOf('proxmox-home')).toMatchObject({ state: 'passed', next: null })
+    // What a package of another version writes into root's .forward.
+    await shell(home, 'echo "|/usr/bin/proxmox-mail-forward" >> /root/.forward')
+    expect(await gateOf('proxmox-home')).toMatchObject({
+      state: 'failed',
+      message: 'proxmox-home: /root/.forward, found |/usr/libexec/proxmox-mail-forward and |/usr/bin/proxmox-mail-forward',
+      next: `nightshift run emailRelay '{"host":"proxmox-home"}'`,
+    })
+  }, 420_000)
+
+  it('takes everything back when the server refuses the login, and leaves no test mail behind', async () => {
+    const pve = lab.host('pve')
+    const before = await waysOf(pve)
+    await writeFile(join(place.config, 'secrets', ALERTS), 'not-the-password\n', { mode: 0o600 })
+    const handle = await start('pve')
+    await approved(handle)
+    const result = (await handle.result()) as EmailRelayResult
+    expect(result.state, result.message).toBe('rolled_back')
+    expect(result.message).toContain('not proven: the mail to root cannot arrive: deferred: ')
+    expect(result.message).toContain('535')
+    expect(new Set(result.steps.map(({ outcome }) => outcome))).toEqual(new Set(['undone']))
+    expect(await waysOf(pve)).toBe(before)
+    expect(await shell(pve, 'postqueue -j')).toBe('')
+    await mailRoot(pve, 'as it was before')
+    await eventually('the personal inbox got it', async () => (await inboxOf(PERSONAL)).includes('Subject: as it was before'))
+  }, 300_000)
+
+  it('with mode disable lets no mail leave the host, and leaves to a person what is not its own to change, with the command', async () => {
+    const pve = lab.host('pve')
+    await place.edit('email-relay.yaml', (document) => document.setIn(['hosts', 0, 'mode'], 'disable'))
+    const since = (await shell(pve, 'date +%s')).trim()
+    const handle = await start('pve')
+    const plan = await approved(handle)
+    expect(plan.steps.map(({ id }) => id)).toEqual(['set postfix', 'disable matcher default-matcher'])
+    expect(plan.warnings.map(({ message }) => message)).toContain(`user root@pam: email: ${PERSONAL}; pveum user modify root@pam --email ${RONNY}`)
+    await eventually('the silence is proven and watched', async () =>
+      (await shell(pve, `journalctl --no-pager --since @${since} SYSLOG_FACILITY=2 -o cat`)).includes('this host sends no mail'),
+    )
+    await mailRoot(pve, 'unheard')
+    expect(await gateOf('pve')).toMatchObject({ state: 'failed', reason: 'users_leads_elsewhere', next: `pveum user modify root@pam --email ${RONNY}` })
+    expect(await inboxOf(PERSONAL)).toEqual([])
+    await handle.terminate('the watch lasts a day')
+  }, 300_000)
+})
