@@ -34,9 +34,14 @@ async function putHost(host: LabHost, state: EstateState, password: string): Pro
   const write = Object.entries(files).map(([path, content]) => `cat > ${path} <<'END-OF-FILE'\n${content}END-OF-FILE\n`)
   const login = isHealthy ? `umask 077\nprintf '%s\\n' '[${MAIL_NAME}]:${SMTPS_PORT} ${ALERTS}:${password}' > /etc/postfix/sasl_passwd\n` : ''
   await host.exec(['sh', '-s'], {
-    stdin: `set -e\nrm -f /etc/pve/notifications.cfg /etc/pve/priv/notifications.cfg /etc/postfix/sasl_passwd*\n${write.join('')}${login}newaliases\npostfix reload 2>/dev/null || true\npostsuper -d ALL 2>/dev/null || true\n`,
+    stdin: `set -e\n${WITHOUT_WATCHER}rm -f /etc/pve/notifications.cfg /etc/pve/priv/notifications.cfg /etc/postfix/sasl_passwd*\n${write.join('')}${login}newaliases\npostfix reload 2>/dev/null || true\npostsuper -d ALL 2>/dev/null || true\n`,
   })
 }
+
+/** No state has a watcher of nightshift in place. */
+const WITHOUT_WATCHER = `for timer in /etc/systemd/system/nightshift-watcher-*.timer; do [ ! -e "$timer" ] || systemctl disable --now "\${timer##*/}"; done
+rm -rf /etc/systemd/system/nightshift-watcher-* /usr/local/sbin/nightshift-watcher-* /var/lib/nightshift-watcher-*
+`
 
 const RELAYED = `# Through the mail server, as email-relay.yaml wants it.
 relayhost = [${MAIL_NAME}]:${SMTPS_PORT}
