@@ -2,14 +2,14 @@
  * The activities around the alert desk, all of them of the worker that owns the state folder: tell it what a pass found, read everything for a desk that lost its way,
  * write down what it says.
  */
-import { ApplicationFailure } from '@temporalio/activity'
+import { ApplicationFailure, log } from '@temporalio/activity'
 import { contractOf } from '../domain/desk/contract.js'
 import type { DeskEvidence, DeskWord, FindingsReport, KnownKey, TellResult } from '../domain/desk/messages.js'
 import { bounded, mergeFindings, monitorReport, nextTimeOfDay, type Told, toldSet } from '../domain/desk/monitor-report.js'
 import { type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_CHARACTERS } from '../domain/desk/report.js'
 import { headerText } from '../domain/desk/text.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
-import type { ReceiptBody, StateFolder } from '../state/index.js'
+import { type ReceiptBody, type StateFolder, StateUnusable } from '../state/index.js'
 import type { RunbookKeeper } from './runbook-keeper.js'
 
 export interface DeskDeps {
@@ -109,7 +109,13 @@ export function createDeskActivities(deps: DeskDeps) {
       state.desk.addDecisions(word.decisions)
       state.desk.putSnapshot(word.snapshot)
       const { set } = await deps.runbooks.current()
-      for (const evidence of word.evidence) await state.appendReceipt(receiptOf(evidence, word, set.digest, deps.version), set.estate.receipts)
+      // A chain that was cut is a person's to mend, and every pass says so: the desk must not stand still over it.
+      for (const evidence of word.evidence) {
+        await state.appendReceipt(receiptOf(evidence, word, set.digest, deps.version), set.estate.receipts).catch((error: unknown) => {
+          if (!(error instanceof StateUnusable)) throw error
+          log.error(`no receipt of ${evidence.id} was written`, { cause: error.message })
+        })
+      }
     },
   }
 }

@@ -3,6 +3,7 @@
  */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
 import {
+  ActivityFailure,
   allHandlersFinished,
   CancellationScope,
   ChildWorkflowCancellationType,
@@ -10,6 +11,7 @@ import {
   condition,
   executeChild,
   isCancellation,
+  log,
   ParentClosePolicy,
   rootCause,
   sleep,
@@ -268,12 +270,13 @@ async function finish(options: ChangeOptions, run: RunSoFar, ending: Ending): Pr
     proof: ending.proof ?? null,
   }
   const receipt = await writeRunReceipt({ ...options, otherAnswers: desk.answersBeside(made?.plan) }, made, result, run.startedAt)
-  phase('done', `**${ending.state}**: ${ending.message}`)
+  const message = receipt === null ? `${ending.message}; NO RECEIPT was written: \`nightshift receipts verify\` says why` : ending.message
+  phase('done', `**${ending.state}**: ${message}`)
   await CancellationScope.nonCancellable(() => condition(allHandlersFinished))
-  return { ...result, receipt }
+  return { ...result, message, receipt }
 }
 
-/** One receipt a run; a repeated call finds it. */
+/** One receipt a run; a repeated call finds it. Null when none can be written before a person has mended the chain or the key: what was done is done all the same. */
 export async function writeRunReceipt(
   options: Pick<ChangeOptions, 'runbook' | 'host' | 'requestedBy'> & { readonly otherAnswers?: readonly CountedAnswer[] },
   made: Pick<MadePlan, 'runbookDigest' | 'observed'> | null,
@@ -308,5 +311,11 @@ export async function writeRunReceipt(
     },
     times: { startedAt, endedAt: new Date().toISOString() },
   }
-  return await CancellationScope.nonCancellable(() => changeAtHome().writeRunReceipt.executeWithOptions({ summary: 'Append the receipt' }, [{ body }]))
+  try {
+    return await CancellationScope.nonCancellable(() => changeAtHome().writeRunReceipt.executeWithOptions({ summary: 'Append the receipt' }, [{ body }]))
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error
+    log.error('no receipt was written', { cause: error.cause?.message ?? error.message })
+    return null
+  }
 }

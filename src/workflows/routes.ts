@@ -36,6 +36,11 @@ export function changeAtHome() {
   return proxyActivities<ChangeActivities>({
     ...atHome(),
     startToCloseTimeout: '30 seconds',
-    retry: { initialInterval: '1 second', maximumInterval: '1 minute', nonRetryableErrorTypes: ['InvalidInput', 'InvalidRunbooks'] },
+    // A chain of receipts that was cut, or a key that is missing, is a person's to mend: waiting for it in silence would hold the run for ever.
+    retry: {
+      initialInterval: '1 second',
+      maximumInterval: '1 minute',
+      nonRetryableErrorTypes: ['InvalidInput', 'InvalidRunbooks', 'StateUnusable', 'ConfigError'],
+    },
   })
 }

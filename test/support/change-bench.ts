@@ -131,6 +131,12 @@ export class ChangeBench {
     })
   }
 
+  /** The mirror knows of a receipt that the state folder has not: somebody removed it, or the folder is another one. */
+  async loseReceipts(): Promise<void> {
+    const head = { schema: 'nightshift.receipt-head/1', estate: this.name, number: 7, sha256: '0'.repeat(64) }
+    await writeFile(join(this.folder, 'head.json'), `${JSON.stringify(head)}\n`)
+  }
+
   /** A run as far as its question. */
   async asked(input: Partial<TestChangeInput> = {}, suffix = ''): Promise<{ handle: WorkflowHandle; view: PlanView; digest: string }> {
     const handle = await this.start(input, suffix)

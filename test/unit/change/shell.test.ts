@@ -47,6 +47,16 @@ describe('a change', () => {
     expect(bench.state.applies.open(bench.name)).toEqual([])
   })
 
+  it('ends, and says so, when its receipt cannot be written before a person has mended the chain', async () => {
+    await bench.loseReceipts()
+    const { handle, digest } = await bench.asked()
+    await bench.answer(handle, 'approve', digest)
+    const result = await resultOf(handle)
+    expect(result).toMatchObject({ state: 'done', receipt: null })
+    expect(result.message).toContain('NO RECEIPT was written')
+    expect(await bench.effects()).toEqual(['daily', 'weekly'])
+  })
+
   it('ends as already so when there is nothing to do, without asking', async () => {
     bench.wanted = { daily: 'theirs', weekly: 'theirs' }
     const result = await resultOf(await bench.start())
