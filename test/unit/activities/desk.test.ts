@@ -1,7 +1,8 @@
 /** What the worker does for the desk, on a real state folder, and what `nightshift alerts` reads of it. */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MockActivityEnvironment } from '@temporalio/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createDeskActivities, type DeskActivities } from '../../../src/activities/desk.js'
 import { RunbookKeeper } from '../../../src/activities/runbook-keeper.js'
@@ -178,6 +179,17 @@ describe('what the desk says', () => {
     const key = join(config, 'keys', 'receipt_ed25519')
     const verdict = verifyChain({ dir: join(dir, 'receipts'), estate: 'ronny', trusted: readTrustedKeys(key), mirrorPath: join(config, 'receipt-head.json') })
     expect(verdict).toMatchObject({ ok: true, count: 1 })
+  })
+
+  it('is written down also when the chain of receipts was cut: the desk does not stand still over it', async () => {
+    publish(10)
+    writeFileSync(
+      join(config, 'receipt-head.json'),
+      `${JSON.stringify({ schema: 'nightshift.receipt-head/1', estate: 'ronny', number: 7, sha256: '0'.repeat(64) })}\n`,
+    )
+    const evidence = [{ id: 'canary/1', what: 'canary' as const, by: 'schedule', reason: 'arrived', facts: {}, at: '2026-02-12T08:20:00.000Z' }]
+    await new MockActivityEnvironment().run(activities.publishDesk, { ...word(0), evidence })
+    expect(folder.desk.snapshot()).toMatchObject({ schema: 'nightshift.desk/1' })
   })
 
   it('is not there before the first pass, and that is said', async () => {
