@@ -6,7 +6,7 @@ import { packageRoot } from '../../src/temporal/package-root.js'
 
 const POINTS = 6
 const seed = Number(process.env.NIGHTSHIFT_FAULT_SEED ?? 7)
-const changing = ['retentionPrune', 'vzdumpJobs']
+const changing = ['retentionPrune', 'vzdumpJobs', 'vzdumpEnrollment']
 
 describe(`the worker and the Temporal server die at ${POINTS} points (seed ${seed})`, () => {
   it.each(changing)(
