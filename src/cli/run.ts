@@ -13,7 +13,7 @@ import { RUNBOOKS, type RunbookEntry } from '../domain/runbook-catalog.js'
 import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
 import { followRun } from './follow.js'
-import { startOrFollow } from './start-run.js'
+import { otherInput, startOrFollow } from './start-run.js'
 import { UsageError } from './usage-error.js'
 
 export const EXIT_STILL_WAITING = 75
@@ -45,6 +45,15 @@ export async function run(options: RunOptions): Promise<number> {
       input,
       summary: runbook.summary,
     })
+    if (followed && runbook.takesRequester === true) {
+      const other = await otherInput(temporal.client, handle, input)
+      if (other !== undefined) {
+        throw new UsageError(
+          `nothing was started: ${handle.workflowId} is open already, for ${JSON.stringify(other)}`,
+          `follow that one with its own input, or start yours when it has ended: nightshift plan ${handle.workflowId}`,
+        )
+      }
+    }
     const { runId } = await handle.describe()
     const about = { workflowId: handle.workflowId, runId }
     if (!options.json) process.stderr.write(`${followed ? 'Already running, following' : 'Started'} ${handle.workflowId} (run ${runId})\n`)

@@ -42,8 +42,10 @@ export function queueNames(commonQueue: string): { readonly common: string; read
 export const workflowIds = {
   monitor: (estateId: string) => `monitor/${estateId}`,
   jobs: (host: string) => `jobs/${host}`,
-  firstArtifacts: (host: string, job: string) => `first-artifacts/${host}/${job}`,
-  enroll: (host: string, job: string) => `enroll/${host}/${job}`,
+  /** The wait of one enrollment, named like it. */
+  firstArtifacts: (enrollmentId: string) => `first-artifacts/${enrollmentId.replace(/^enroll\//, '')}`,
+  /** @param of the job, or the guests where no job was named */
+  enroll: (host: string, of: string | readonly number[]) => `enroll/${host}/${typeof of === 'string' ? of : [...new Set(of)].sort((a, b) => a - b).join('+')}`,
   prune: (host: string, storage: string) => `prune/${host}/${storage}`,
   relay: (host: string) => `relay/${host}`,
   apply: (host: string) => `apply/${host}`,

@@ -26,7 +26,7 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
   vzdumpEnrollment: {
     summary: 'Put guests into a backup job and wait for the first scheduled artifact of each',
     takesRequester: true,
-    workflowId: (_, input) => workflowIds.enroll(field(input, 'host'), field(input, 'job', 'chosen')),
+    workflowId: (_, input) => workflowIds.enroll(field(input, 'host'), field(input, 'job', '') || guestsOf(input)),
   },
   verifyArtifact: {
     summary: 'Prove one backup archive complete and readable',
@@ -37,6 +37,11 @@ export const RUNBOOKS: Readonly<Record<string, RunbookEntry>> = {
     takesRequester: true,
     workflowId: (_, input) => workflowIds.jobs(field(input, 'host')),
   },
+}
+
+function guestsOf(input: unknown): readonly number[] {
+  const { guests } = (input ?? {}) as { guests?: unknown }
+  return Array.isArray(guests) ? guests.filter((vmid) => typeof vmid === 'number') : []
 }
 
 /** A member of what the operator typed, as far as it can name a run; the workflow refuses what is wrong. */

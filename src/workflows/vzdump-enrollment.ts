@@ -13,6 +13,7 @@ import {
   defineSignal,
   isCancellation,
   ParentClosePolicy,
+  patched,
   proxyActivities,
   rootCause,
   setCurrentDetails,
@@ -209,13 +210,14 @@ class Enrollment {
     return await result
   }
 
-  /** Another enrollment of the same job (started under another name) is waited for: one job has one wait. */
+  /** Named like this enrollment, so that several of one job wait side by side. The wait of an earlier run of this name may still be closing. */
   private async startWait(input: AwaitInput): Promise<ChildWorkflowHandle<typeof awaitFirstArtifacts>> {
-    const { route, job } = input
+    const { route, job, parentWorkflowId } = input
+    const workflowId = patched('a wait of its own') ? workflowIds.firstArtifacts(parentWorkflowId) : workflowIds.firstArtifacts(`${route.host}/${job}`)
     for (;;) {
       try {
         return await startChild<typeof awaitFirstArtifacts>('awaitFirstArtifacts', {
-          workflowId: workflowIds.firstArtifacts(route.host, job),
+          workflowId,
           args: [input],
           parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
           cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -223,8 +225,8 @@ class Enrollment {
         })
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
-        phase('wait', `Another enrollment already waits for ${job} on ${route.host}; this one follows.`)
-        await sleep(`${CONDITION_EVERY_SECONDS} seconds`, { summary: `Another enrollment waits for ${job}` })
+        phase('wait', `The wait ${workflowId} of an earlier run has not ended yet.`)
+        await sleep('1 minute', { summary: `Until ${workflowId} has ended` })
       }
     }
   }
