@@ -3,7 +3,7 @@
  * The desk decides what is sent, to whom and when it is tried again; the activities do one attempt and tell exactly what came of it.
  *
  * None of these activities throws for what a server answered or did not answer: that is an outcome. They throw only for what no attempt can mend
- * (`InvalidRunbooks`). They run on the state queue, where the secrets are; nothing here carries one. They are never retried by Temporal.
+ * (`InvalidRunbooks`). They run on the state queue, where the secrets are; nothing here carries one. The two that send are never retried by Temporal.
  */
 import type { Instant, Severity } from '../status.js'
 
