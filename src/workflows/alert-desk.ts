@@ -40,6 +40,9 @@ const CONTINUE_AFTER_EVENTS = 1_500
 const LOOK_AGAIN_SECONDS = 60
 const CANARY_LOOK_SECONDS = 150
 const MOST_REFUSED = 20
+/** While the state folder takes nothing: tried again after so long, and so much is kept for it. */
+const WRITE_AGAIN_MS = 60_000
+const MOST_UNWRITTEN = { decisions: 500, evidence: 100 } as const
 
 export const reportSignal = defineSignal<[DeskReport]>('report')
 export const deskQuery = defineQuery<DeskSnapshot>('desk')
@@ -54,15 +57,19 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   const input = parseInput('alertDesk', alertDeskInput, rawInput)
   const isFirst = rawInput.state === undefined
   let state = rawInput.state ?? newDesk(input.estate)
-  let decisions: Decision[] = []
-  let evidence: DeskEvidence[] = []
-  let isUnsaid = isFirst
+  let decisions: readonly Decision[] = rawInput.unwritten?.decisions ?? []
+  let evidence: readonly DeskEvidence[] = rawInput.unwritten?.evidence ?? []
+  let isUnsaid = isFirst || rawInput.unwritten !== undefined
+  let writeAgainAtMs = 0
   let isLeaving = false
 
   const take = (step: DeskStep): void => {
     state = step.state
-    decisions.push(...step.decisions)
+    decisions = [...decisions, ...step.decisions]
     isUnsaid = true
+  }
+  const testify = (seen: Omit<DeskEvidence, 'at'>): void => {
+    evidence = [...evidence, { ...seen, at: new Date().toISOString() }]
   }
   const setState = (next: typeof state): void => take({ state: next, decisions: [] })
 
@@ -95,14 +102,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       const step = orders.closeAdopted(state, order)
       take(step)
       const { name, count, oldest } = step.queue
-      evidence.push({
-        id: `close-adopted/${name}`,
-        what: 'close-adopted',
-        by: order.by,
-        reason: order.reason,
-        facts: { name, count, oldest },
-        at: new Date().toISOString(),
-      })
+      testify({ id: `close-adopted/${name}`, what: 'close-adopted', by: order.by, reason: order.reason, facts: { name, count, oldest } })
       return `${name}: closed`
     },
     canary() {
@@ -161,9 +161,15 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   }
   await Promise.all(fibers)
   await condition(allHandlersFinished)
-  while (isUnsaid) await publish()
-  const { continueAfterEvents } = input
-  await continueAsNew<typeof alertDesk>({ estate: input.estate, state, ...(continueAfterEvents === undefined ? {} : { continueAfterEvents }) })
+  while (isUnsaid && isWritable()) await publish()
+  const { estate, continueAfterEvents, lookAgainSeconds } = input
+  await continueAsNew<typeof alertDesk>({
+    estate,
+    state,
+    ...(isUnsaid ? { unwritten: { decisions, evidence } } : {}),
+    ...(lookAgainSeconds === undefined ? {} : { lookAgainSeconds }),
+    ...(continueAfterEvents === undefined ? {} : { continueAfterEvents }),
+  })
 
   function run() {
     const { workflowId, runId } = workflowInfo()
@@ -179,26 +185,45 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
     return reviewAtMs !== null && Date.now() >= reviewAtMs
   }
 
+  function isWritable(): boolean {
+    return Date.now() >= writeAgainAtMs
+  }
+
   async function waitForWork(): Promise<void> {
     reviewAtMs = nextReviewAtMs(state, Date.now())
-    const isWork = () => isUnsaid || state.unsure.length > 0 || shouldLeave()
+    if (isUnsaid && !isWritable()) reviewAtMs = Math.min(reviewAtMs ?? writeAgainAtMs, writeAgainAtMs)
+    const isWork = () => (isUnsaid && isWritable()) || state.unsure.length > 0 || shouldLeave()
     if (isWork()) return
     if (reviewAtMs === null) await condition(isWork)
     else await condition(isWork, Math.max(1, reviewAtMs - Date.now()), { summary: 'Until something is due' })
   }
 
-  /** One write for all that was decided since the last one. */
+  /** One write for all that was decided since the last one. A state folder that takes nothing never holds up what is said: it is tried again later. */
   async function publish(): Promise<void> {
-    if (!isUnsaid) return
+    if (!isUnsaid || !isWritable()) return
     const word = { snapshot: snapshotOf(state, Date.now(), run()), decisions, evidence }
     isUnsaid = false
     decisions = []
     evidence = []
     setCurrentDetails(deskDetails(word.snapshot))
-    await stateActivities().publishDesk.executeWithOptions(
-      { summary: `Write down ${word.snapshot.incidents.length} incidents, ${word.decisions.length} decisions` },
-      [word],
-    )
+    try {
+      await stateActivities().publishDesk.executeWithOptions(
+        { summary: `Write down ${word.snapshot.incidents.length} incidents, ${word.decisions.length} decisions` },
+        [word],
+      )
+      if (state.unwritten != null) settleWriting(null)
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error
+      decisions = [...word.decisions, ...decisions].slice(-MOST_UNWRITTEN.decisions)
+      evidence = [...word.evidence, ...evidence].slice(-MOST_UNWRITTEN.evidence)
+      writeAgainAtMs = Date.now() + WRITE_AGAIN_MS
+      settleWriting(`${error.cause?.message ?? error.message}`.slice(0, 300))
+    }
+  }
+
+  function settleWriting(why: string | null): void {
+    setState({ ...state, unwritten: why === null ? null : { sinceMs: state.unwritten?.sinceMs ?? Date.now(), why } })
+    take(tick(state, Date.now()))
   }
 
   /** What we know does not agree with what a scope says about itself: a report was lost, or this desk is new. */
@@ -209,7 +234,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       .filter((incident) => incident.scope === scope && !incident.isAbsent)
       .map(({ key, severity, reason }) => ({ key, severity, reason }))
     try {
-      const report = await stateActivities(5).readWhole.executeWithOptions({ summary: `Read all that is wrong in ${scope}` }, [{ scope, known }])
+      const report = await stateActivities().readWhole.executeWithOptions({ summary: `Read all that is wrong in ${scope}` }, [{ scope, known }])
       take(receive(state, report, Date.now(), { isWhole: true }))
     } catch (error) {
       if (!(error instanceof ActivityFailure)) throw error
@@ -233,7 +258,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       if (isLeaving) return
       const { messageId } = next.entry.mail
       if (next.kind === 'ask') {
-        const answer = await wasDelivered(next.entry, LOOK_AGAIN_SECONDS)
+        const answer = await wasDelivered(next.entry, input.lookAgainSeconds ?? LOOK_AGAIN_SECONDS)
         setState(settleAsked(state, messageId, answer, Date.now()))
       } else {
         const { entry, deliverTo } = next
@@ -317,33 +342,28 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       const seen = state.canary
       if (seen === null) continue
       const latencySeconds = seen.arrivedAtMs === null || seen.sentAtMs === null ? null : Math.round((seen.arrivedAtMs - seen.sentAtMs) / 1000)
-      evidence.push({
-        id: `canary/${seen.askedAtMs}`,
-        what: 'canary',
-        by: 'schedule',
-        reason: seen.state,
-        facts: { messageId: seen.messageId, state: seen.state, latencySeconds },
-        at: new Date().toISOString(),
-      })
+      const facts = { messageId: seen.messageId, state: seen.state, latencySeconds }
+      testify({ id: `canary/${seen.askedAtMs}`, what: 'canary', by: 'schedule', reason: seen.state, facts })
       take(tick(state, Date.now()))
     }
   }
 }
 
-/** @param mostAttempts without it until it works: what was decided has to be written down */
-function stateActivities(mostAttempts?: number) {
+/** Given up after some seconds: the desk has more to do than to wait for a disk. */
+function stateActivities() {
   return proxyActivities<DeskActivities>({
     taskQueue: queueNames(workflowInfo().taskQueue).state,
     startToCloseTimeout: '30 seconds',
-    retry: { maximumInterval: '1 minute', ...(mostAttempts === undefined ? {} : { maximumAttempts: mostAttempts }) },
+    retry: { maximumInterval: '1 minute', maximumAttempts: 5 },
   })
 }
 
-/** Never retried by Temporal: whether to try again is decided from what came of the attempt. */
+/** Sending is never retried by Temporal: whether to try again is decided from what came of the attempt. Reading the mailbox changes nothing. */
 function delivery(activity: keyof typeof DELIVERY_DEADLINE_SECONDS) {
   return proxyActivities<DeliveryActivities>({
     taskQueue: queueNames(workflowInfo().taskQueue).state,
     startToCloseTimeout: `${DELIVERY_DEADLINE_SECONDS[activity] + 15} seconds`,
-    retry: { maximumAttempts: 1 },
+    heartbeatTimeout: '20 seconds',
+    retry: { maximumAttempts: activity === 'wasDelivered' ? 5 : 1, nonRetryableErrorTypes: ['InvalidRunbooks'] },
   })
 }

@@ -32,6 +32,7 @@ export function watchDelivery(turn: Turn): void {
     else again(turn, turn.put(known, { reason: trouble.reason, message: trouble.message, seenAtMs: turn.nowMs }))
   }
   for (const incident of turn.all()) if (isOwnDelivery(incident) && !troubles.has(incident.key)) end(turn, incident)
+  if (turn.state.unconfirmed != null && ![...troubles.values()].some(({ id }) => id === 'unconfirmed')) turn.patch({ unconfirmed: null })
 }
 
 function troublesOf(state: DeskState, nowMs: number): Trouble[] {
@@ -53,8 +54,20 @@ function troublesOf(state: DeskState, nowMs: number): Trouble[] {
           },
         ]
       : []
+  const { unconfirmed } = state
+  const unseen =
+    unconfirmed == null || (state.lastSent !== null && state.lastSent.atMs > unconfirmed.atMs)
+      ? []
+      : [
+          {
+            id: 'unconfirmed',
+            reason: 'unconfirmed',
+            message: `${unconfirmed.why}. Sent twice and given up: ${unconfirmed.subjects.join('; ')}`,
+            sinceMs: unconfirmed.atMs,
+          },
+        ]
   const mail = wayTrouble(state, nowMs)
-  return [...(mail === null ? [] : [mail]), ...lost, ...refused]
+  return [...(mail === null ? [] : [mail]), ...unseen, ...lost, ...refused]
 }
 
 function wayTrouble(state: DeskState, nowMs: number): Trouble | null {

@@ -7,6 +7,10 @@ export interface AlertDeskInput {
   readonly estate: string
   /** What the run before knew; given by continue-as-new alone. */
   readonly state?: DeskState
+  /** What the run before decided and could not write down; given by continue-as-new alone. */
+  readonly unwritten?: Pick<DeskWord, 'decisions' | 'evidence'>
+  /** How long a message whose answer was lost is looked for before it is sent again; 60 unless told. */
+  readonly lookAgainSeconds?: number
   /** Events of history after which the run hands over to a new one; 1500 unless told. */
   readonly continueAfterEvents?: number
 }

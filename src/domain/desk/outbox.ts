@@ -20,6 +20,7 @@ const GIVE_UP_ASKING_MS = 24 * HOUR_MS
 /** More than this that wait become one. */
 const MOST_WAITING = 30
 const MOST_NOTICES = 30
+const MOST_UNCONFIRMED = 20
 const MOST_PART_CHARACTERS = 3_000
 const MOST_FOLDED_CHARACTERS = 60_000
 
@@ -92,7 +93,7 @@ export function settleSend(state: DeskState, messageId: string, deliverTo: reado
 
   const isCarried = refused.length > 0 && next.contract?.hasSecondChannel === true
   const left = entry.mail.deliverTo.filter((address) => !accepted.includes(address) && !(isCarried && refused.includes(address)))
-  if (isCarried) next = carry(next, entry, refused, replyOf(refused[0] ?? ''), nowMs)
+  if (isCarried) next = carry(next, entry, refused, `the mail server refused ${refused.join(', ')}: ${headerText(replyOf(refused[0] ?? ''), 200)}`, nowMs)
   if (left.length === 0) return { ...next, outbox: next.outbox.filter(({ mail }) => mail.messageId !== messageId) }
   const attempts = entry.attempts + 1
   const isRefused = left.every((address) => refused.includes(address) || (entry.isRefused && !accepted.includes(address)))
@@ -117,7 +118,13 @@ export function settleAsked(state: DeskState, messageId: string, answer: Deliver
     return settleSend({ ...state, shut: null }, messageId, entry.mail.deliverTo, result, nowMs)
   }
   if (answer.answer === 'no')
-    return replaced(state, { ...entry, unknownSinceMs: null, nextAttemptAtMs: nowMs + backoffMs(entry.attempts), lastReply: `not in ${answer.mailbox}` })
+    // The look was the pause before the first repetition.
+    return replaced(state, {
+      ...entry,
+      unknownSinceMs: null,
+      nextAttemptAtMs: entry.attempts > 1 ? nowMs + backoffMs(entry.attempts - 1) : nowMs,
+      lastReply: `not in ${answer.mailbox}`,
+    })
   const why = `nobody can tell whether it arrived: ${answer.why ?? 'the mailbox cannot be read'}`
   if (!entry.mayBeDouble) {
     const totals = { ...state.totals, duplicatesPossible: state.totals.duplicatesPossible + 1 }
@@ -127,8 +134,15 @@ export function settleAsked(state: DeskState, messageId: string, answer: Deliver
     )
   }
   // sent twice and never confirmed: a third time would make more doubles than one; it is asked after, and never sent again
-  if (nowMs - (entry.unknownSinceMs ?? nowMs) > GIVE_UP_ASKING_MS) return { ...state, outbox: state.outbox.filter((each) => each !== entry) }
+  if (nowMs - (entry.unknownSinceMs ?? nowMs) > GIVE_UP_ASKING_MS) return givenUp(state, entry, why, nowMs)
   return replaced(state, { ...entry, nextAttemptAtMs: nowMs + REFUSED_WAY_MS, lastReply: why })
+}
+
+/** Sent twice, and nobody can tell whether it arrived: it leaves the outbox by the second channel, and as an incident (`delivery-incidents.ts`). */
+function givenUp(state: DeskState, entry: OutboxEntry, why: string, nowMs: number): DeskState {
+  const next = carry({ ...state, outbox: state.outbox.filter((each) => each !== entry) }, entry, entry.mail.deliverTo, headerText(why, 250), nowMs)
+  const subjects = [...(state.unconfirmed?.subjects ?? []), entry.mail.subject].slice(-MOST_UNCONFIRMED)
+  return { ...next, unconfirmed: { atMs: nowMs, subjects, why: headerText(why, 300) } }
 }
 
 const WAY_STAGES = ['configuration', 'connect', 'tls', 'auth']
@@ -175,13 +189,13 @@ function noteRefused(state: DeskState, refused: readonly (readonly [string, stri
   return { ...state, refusals }
 }
 
-/** What a recipient's server refuses for good goes by the second channel. */
-function carry(state: DeskState, entry: OutboxEntry, refused: readonly string[], reply: string, nowMs: number): DeskState {
+/** What mail does not get to a recipient goes by the second channel, with the reason. */
+function carry(state: DeskState, entry: OutboxEntry, recipients: readonly string[], why: string, nowMs: number): DeskState {
   const turn = new Turn(state, nowMs)
   turn.notice({
-    id: `mail.${sha256Hex(entry.mail.messageId + refused.join()).slice(0, 16)}`,
+    id: `mail.${sha256Hex(entry.mail.messageId + recipients.join()).slice(0, 16)}`,
     title: headerText(entry.mail.subject, 180),
-    text: `${entry.mail.text.slice(0, MOST_PART_CHARACTERS)}\n(the mail server refused ${refused.join(', ')}: ${headerText(reply, 200)})`,
+    text: `${entry.mail.text.slice(0, MOST_PART_CHARACTERS)}\n(${why})`,
     severity: entry.severity,
   })
   return foldNotices(turn.end().state)

@@ -7,6 +7,7 @@ import { isOwnDelivery, watchDelivery } from './delivery-incidents.js'
 import { type Addressed, mailDigest, mailProblems, mailRecoveries, mailRepeat, mailSilenceOver } from './mails.js'
 import type { DeskState, Incident } from './state.js'
 import { type DeskStep, isSilencedBy, Turn } from './turn.js'
+import { watchRecord } from './watch-record.js'
 import { watchReports } from './watch-reports.js'
 
 const DAY_MS = 86_400_000
@@ -33,6 +34,7 @@ export function review(turn: Turn, cause: ReviewCause): void {
   forgetOldChanges(turn)
   settleFlapping(turn)
   watchReports(turn)
+  watchRecord(turn)
   watchDelivery(turn)
   endSilences(turn)
   tellProblems(turn, cause)

@@ -138,6 +138,10 @@ export interface DeskState {
   readonly refusals: Readonly<Record<string, { readonly sinceMs: number; readonly reply: string }>>
   readonly lastSent: { readonly messageId: string; readonly atMs: number; readonly latencyMs: number; readonly reply: string } | null
   readonly canary: CanaryState | null
+  /** Messages of which nobody can ever tell whether they arrived, given up at `atMs`; until mail is known to go out again. Absent in states of before 0.2. */
+  readonly unconfirmed?: { readonly atMs: number; readonly subjects: readonly string[]; readonly why: string } | null
+  /** What the desk decides cannot be written down. Absent in states of before 0.2. */
+  readonly unwritten?: { readonly sinceMs: number; readonly why: string } | null
   /** Scopes whose whole set has to be read, because what we know does not agree with what they say. */
   readonly unsure: readonly string[]
   /** Orders by signal that were refused, newest last. */
@@ -200,6 +204,8 @@ export function newDesk(estate: string): DeskState {
     refusals: {},
     lastSent: null,
     canary: null,
+    unconfirmed: null,
+    unwritten: null,
     unsure: [],
     refused: [],
     totals: { mails: 0, reports: 0, dropped: 0, duplicatesPossible: 0 },

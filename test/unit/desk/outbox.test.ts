@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { DeliveredAnswer, SendResult } from '../../../src/domain/desk/delivery.js'
 import { foldOutbox, nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../../../src/domain/desk/outbox.js'
-import { CONTRACT, finding, HOUR_MS, SENT, Story } from './story.js'
+import { tick } from '../../../src/domain/desk/review.js'
+import { CONTRACT, finding, HOUR_MS, SENT, START_MS, Story } from './story.js'
 
 const MINUTE_MS = 60_000
 const TO = ['ops@spine.test', 'boss@spine.test', 'night@spine.test']
@@ -172,14 +173,16 @@ describe('an answer that is lost after DATA', () => {
     expect([story.state.outbox, story.state.totals.mails, story.state.totals.duplicatesPossible]).toEqual([[], 1, 0])
   })
 
-  it('not there: it is sent again, the same message', () => {
+  it('not there: it is sent again at once, the same message, and later after a pause', () => {
     const story = waiting(1)
     const id = story.state.outbox[0]?.mail.messageId ?? ''
-    attempt(story, answer('unknown', 'data', null))
-    story.state = settleAsked(story.state, id, mailbox('no'), story.nowMs)
-    story.nowMs += MINUTE_MS
-    const next = nextSend(story.state, story.nowMs)
-    expect(next.kind === 'send' && next.entry.mail.messageId).toBe(id)
+    for (const pauseMs of [0, MINUTE_MS, 2 * MINUTE_MS]) {
+      attempt(story, answer('unknown', 'data', null))
+      story.state = settleAsked(story.state, id, mailbox('no'), story.nowMs)
+      story.nowMs += pauseMs
+      const next = nextSend(story.state, story.nowMs)
+      expect(next.kind === 'send' && next.entry.mail.messageId).toBe(id)
+    }
   })
 
   it('nobody can tell: once more and never a third time, and that it may be double is counted', () => {
@@ -202,6 +205,47 @@ describe('an answer that is lost after DATA', () => {
     }
     expect([sends, story.state.totals.duplicatesPossible]).toEqual([2, 1])
     expect(story.state.outbox.filter(({ mail }) => mail.messageId !== id)).toEqual([])
+  })
+})
+
+describe('a message of which nobody can ever tell', () => {
+  const bothAnswersLost = (change: Partial<typeof CONTRACT> = {}): Story => {
+    const story = waiting(1, change)
+    for (let gone = 0; gone < 26 && story.state.outbox.length > 0; ) {
+      const next = nextSend(story.state, story.nowMs)
+      if (next.kind === 'send') attempt(story, answer('unknown', 'data', null))
+      else if (next.kind === 'ask') story.state = settleAsked(story.state, next.entry.mail.messageId, mailbox('cannot_tell'), story.nowMs)
+      else {
+        story.nowMs = next.untilMs ?? story.nowMs
+        gone = (story.nowMs - START_MS) / HOUR_MS
+      }
+    }
+    const step = tick(story.state, story.nowMs)
+    story.state = step.state
+    return story
+  }
+
+  it('is given up after a day, goes by the second channel, and is an incident until mail is known to arrive again', () => {
+    const story = bothAnswersLost()
+    expect(story.state.outbox.filter(({ mail }) => mail.subject.includes('t0') && mail.inReplyTo === null && mail.references.length === 0)).toEqual([])
+    expect(story.state.notices.map(({ title }) => title)).toEqual(
+      expect.arrayContaining([expect.stringContaining('t0'), '[nightshift test] no mail: unconfirmed']),
+    )
+    expect(story.state.notices.find(({ title }) => title.includes('t0'))?.text).toContain('nobody can tell whether it arrived: login refused')
+    expect(Object.values(story.state.incidents).map(({ subject, severity }) => [subject, severity])).toContainEqual(['test/delivery/unconfirmed', 'critical'])
+    story.nowMs += 600_000
+    story.take(story.report([]))
+    story.deliver().wait(1000)
+    expect(story.subjects().at(-1)).toMatch(/RECOVERED mail goes out again/)
+    expect(story.mails.at(-1)?.mail.text).toContain('site0')
+    expect(Object.keys(story.state.incidents)).toEqual([])
+    expect(story.state.unconfirmed).toBeNull()
+  })
+
+  it('without a second channel stands in the list of incidents, and in the first mail that gets through', () => {
+    const story = bothAnswersLost({ hasSecondChannel: false })
+    const own = Object.values(story.state.incidents).find(({ subject }) => subject === 'test/delivery/unconfirmed')
+    expect(own?.message).toMatch(/Sent twice and given up: .*t0/)
   })
 })
 

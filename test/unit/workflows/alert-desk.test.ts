@@ -1,7 +1,7 @@
 /** The desk's workflow on a real server and real workers; only what mails and what touches the state folder is scripted. */
 import { fileURLToPath } from 'node:url'
 import type { WorkflowHandle } from '@temporalio/client'
-import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
+import { ApplicationFailure, defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -43,6 +43,8 @@ class World {
   answer: (mail: OutgoingMail) => SendResult | Error = () => SENT
   inMailbox: DeliveredAnswer['answer'] = 'cannot_tell'
   whole: DeskReport | undefined
+  /** The disk of the state folder. */
+  isFull = false
   private stop: (() => Promise<void>) | undefined
 
   constructor(readonly estate: string) {}
@@ -67,7 +69,10 @@ class World {
         this.notices.push(notice)
         return { outcome: 'sent', status: 200, reply: 'ok', latencyMs: 2 }
       },
-      publishDesk: async (word: DeskWord) => void this.words.push(word),
+      publishDesk: async (word: DeskWord) => {
+        if (this.isFull) throw ApplicationFailure.create({ message: 'writing /state/desk.json failed: ENOSPC', type: 'StateWriteFailed', nextRetryDelay: 10 })
+        this.words.push(word)
+      },
       readWhole: async ({ known }: { known: KnownKey[] }) => {
         this.asked.push(known)
         if (this.whole === undefined) throw new Error('nothing to read')
@@ -214,6 +219,27 @@ describe('the desk', () => {
     })
   })
 
+  it('goes on mailing while the state folder is full, says so, and writes down all of it later, also after a change to a new run', async () => {
+    await withWorld('full', async (world, story) => {
+      await world.tell(next(story, []), { continueAfterEvents: 50 })
+      await until(() => world.words.length > 0, true)
+      world.isFull = true
+      const names = Array.from({ length: 6 }, (_, index) => finding(`shop/target/vm-${index}`))
+      for (let count = 1; count <= names.length; count++) {
+        await world.tell(next(story, names.slice(0, count)))
+        await until(() => world.mails.filter(({ subject }) => subject.includes(`vm-${count - 1}:`)).length, 1)
+      }
+      await until(() => world.mails.filter(({ subject }) => subject.includes('CRITICAL record')).length, 1)
+      expect(world.mails.find(({ subject }) => subject.includes('CRITICAL record'))?.text).toContain('ENOSPC')
+      await until(async () => (await world.handle.describe()).runId !== (await firstRun('full')), true)
+      world.isFull = false
+      const written = () =>
+        world.words.flatMap(({ decisions }) => decisions.filter(({ decision }) => decision === 'mailed').map(({ key }) => key.split(' ')[0]))
+      await expect.poll(written, { timeout: 80_000, interval: 200 }).toEqual(expect.arrayContaining(names.map(({ subject }) => subject)))
+      await until(() => world.mails.filter(({ subject }) => /RECOVERED.*record/.test(subject)).length, 1)
+    })
+  }, 120_000)
+
   it('sends by the second channel what the server refuses, and says that it refuses', async () => {
     await withWorld('refused', async (world, story) => {
       world.answer = ({ deliverTo }) => ({
@@ -246,6 +272,12 @@ describe('the desk', () => {
     })
   })
 })
+
+async function firstRun(estate: string): Promise<string> {
+  const runs = []
+  for await (const { runId, startTime } of env.client.workflow.list({ query: `WorkflowId = "desk/${estate}"` })) runs.push({ runId, startTime })
+  return runs.sort((a, b) => a.startTime.getTime() - b.startTime.getTime())[0]?.runId ?? ''
+}
 
 describe('orders to the desk', () => {
   it('by update are refused with the reason or obeyed; by signal the refusal is shown', async () => {
