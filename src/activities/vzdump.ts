@@ -9,6 +9,7 @@ import type { RunbookSet } from '../domain/estate.js'
 import { localDate } from '../domain/judge/zone.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import { redactDeep } from '../domain/redact.js'
+import type { ProofOnRecord } from '../domain/retention/groups.js'
 import { baselineOf } from '../domain/vzdump/baseline.js'
 import type { VzdumpObservation, VzdumpQuestions } from '../domain/vzdump/observation.js'
 import { planVzdumpJobs } from '../domain/vzdump/plan.js'
@@ -25,48 +26,60 @@ export type VzdumpActivities = ReturnType<typeof createVzdumpSiteActivities> & R
 /** A few Proxmox processes of half a second each; a hung share costs one time limit. */
 const READING_DEADLINE_MS = 150_000
 const HEARTBEAT_EVERY_MS = 3_000
-const MOST_OUTPUT_BYTES = 8 * 1024 * 1024
+const MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 
 /**
- * Reads jobs, guests, storages, archives and what the host itself says about schedules and retention.
- * @throws NotBelieved when what it answers cannot be the truth; Error when it cannot be read; SshError on the way
+ * Runs a reading program (Perl) on a host.
+ * @returns what it printed, on standard output
+ * @throws Error when the program failed; SshError on the way
  */
-export async function readVzdump(ssh: SshRunner, route: HostRoute, questions: VzdumpQuestions, signal?: AbortSignal): Promise<VzdumpObservation> {
+export async function runReader(ssh: SshRunner, route: HostRoute, what: string, program: string, signal?: AbortSignal): Promise<string> {
   const answer = await ssh.run(route.sshAlias, {
     argv: ['perl', '-'],
-    stdin: renderVzdumpReader(route.node, questions),
+    stdin: program,
     sudo: route.sudo,
     deadlineMs: READING_DEADLINE_MS,
     maxOutputBytes: MOST_OUTPUT_BYTES,
     okExitCodes: 'any',
     ...(signal === undefined ? {} : { signal }),
   })
-  if (answer.exitCode !== 0) {
-    const said = answer.stderrText.trim().split('\n').at(-1) ?? ''
-    throw new Error(`reading the jobs of ${route.host} ended with ${answer.exitCode}: ${said.slice(0, 300)}`)
+  if (answer.exitCode === 0) return answer.stdoutText
+  const said = answer.stderrText.trim().split('\n').at(-1) ?? ''
+  throw new Error(`reading the ${what} of ${route.host} ended with ${answer.exitCode}: ${said.slice(0, 300)}`)
+}
+
+/**
+ * Reads jobs, guests, storages, archives and what the host itself says about schedules and retention.
+ * @throws NotBelieved when what it answers cannot be the truth; Error when it cannot be read; SshError on the way
+ */
+export async function readVzdump(ssh: SshRunner, route: HostRoute, questions: VzdumpQuestions, signal?: AbortSignal): Promise<VzdumpObservation> {
+  return parseVzdumpReading(route.host, route.node, await runReader(ssh, route, 'jobs', renderVzdumpReader(route.node, questions), signal))
+}
+
+/**
+ * An activity that only reads a host: beats while it waits.
+ * @returns what was read, redacted, as gzip'd JSON in base64: a history keeps it
+ * @throws ApplicationFailure `HostUnread` (retryable), or `NotBelieved` (asking again does not help)
+ */
+export async function observed(deps: ReadingDeps, route: HostRoute, read: (ssh: SshRunner, signal: AbortSignal) => Promise<unknown>): Promise<string> {
+  const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
+  try {
+    const seen = await read(deps.ssh(route.sshAlias), cancellationSignal())
+    return gzipSync(JSON.stringify(redactDeep(seen, deps.redact))).toString('base64')
+  } catch (error) {
+    if (error instanceof NotBelieved) throw ApplicationFailure.nonRetryable(error.message, 'NotBelieved')
+    cancellationSignal().throwIfAborted()
+    throw ApplicationFailure.retryable(deps.redact(error instanceof Error ? error.message : String(error)), 'HostUnread')
+  } finally {
+    clearInterval(beating)
   }
-  return parseVzdumpReading(route.host, route.node, answer.stdoutText)
 }
 
 export function createVzdumpSiteActivities(deps: ReadingDeps) {
   return {
-    /**
-     * @returns the observation, gzip'd JSON in base64: a history keeps it
-     * @throws ApplicationFailure `HostUnread` (retryable), or `NotBelieved` (asking again does not help)
-     */
-    async observeVzdump(args: { route: HostRoute; questions: VzdumpQuestions }): Promise<string> {
-      const { route, questions } = args
-      const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
-      try {
-        const seen = await readVzdump(deps.ssh(route.sshAlias), route, questions, cancellationSignal())
-        return gzipSync(JSON.stringify(redactDeep(seen, deps.redact))).toString('base64')
-      } catch (error) {
-        if (error instanceof NotBelieved) throw ApplicationFailure.nonRetryable(error.message, 'NotBelieved')
-        cancellationSignal().throwIfAborted()
-        throw ApplicationFailure.retryable(deps.redact(error instanceof Error ? error.message : String(error)), 'HostUnread')
-      } finally {
-        clearInterval(beating)
-      }
+    /** @throws ApplicationFailure as `observed` */
+    async observeVzdump({ route, questions }: { route: HostRoute; questions: VzdumpQuestions }): Promise<string> {
+      return await observed(deps, route, (ssh, signal) => readVzdump(ssh, route, questions, signal))
     },
   }
 }
@@ -92,7 +105,7 @@ export function createVzdumpStateActivities(deps: ReadingDeps & StateDeps) {
       entryOf(vzdump, args.host)
       const seen = JSON.parse(gunzipSync(Buffer.from(args.packed, 'base64')).toString('utf8')) as VzdumpObservation
       try {
-        const { draft, enrollments } = planVzdumpJobs(seen, set, args.today)
+        const { draft, enrollments } = planVzdumpJobs(seen, set, args.today, proofsOf(deps.state, routeOf(set, args.host).site))
         return redactDeep({ plan: sealPlan(draft), enrollments, warnings: draft.warnings, baseline: baselineOf(seen) }, deps.redact)
       } catch (error) {
         if (error instanceof RangeError) throw ApplicationFailure.nonRetryable(error.message, 'PlanRefused')
@@ -124,10 +137,24 @@ function entryOf(vzdump: VzdumpRunbook, host: string): VzdumpHost {
   throw ApplicationFailure.nonRetryable(`vzdump.yaml has no entry for host ${host} (there: ${known})`, 'InvalidInput')
 }
 
-/** How a Proxmox host is reached: all that a site's worker needs to know. */
+/** What is on record about the archives of a site. */
+export function proofsOf(state: StateDeps['state'], site: string): ProofOnRecord[] {
+  return state.proofs.list(site).map(({ volid, sizeBytes, modifiedAt, level, provenAt }) => ({
+    volid,
+    sizeBytes,
+    modifiedAtSeconds: Math.floor(Date.parse(modifiedAt) / 1000),
+    level,
+    provenAt,
+  }))
+}
+
+/** How a Proxmox host is reached: all that a site's worker needs to know. @throws ApplicationFailure `InvalidInput` for a host that is none of the estate's */
 export function routeOf(set: RunbookSet, name: string): HostRoute {
   const host = set.estate.hosts.find((each) => each.name === name && each.kind === 'proxmox')
-  if (host === undefined) throw ApplicationFailure.nonRetryable(`${name} is no Proxmox host of estate.yaml`, 'InvalidInput')
+  if (host === undefined) {
+    const known = set.estate.hosts.filter(({ kind }) => kind === 'proxmox').map((each) => each.name)
+    throw ApplicationFailure.nonRetryable(`${name} is no Proxmox host of estate.yaml (there: ${known.join(', ')})`, 'InvalidInput')
+  }
   const taskQueue = set.estate.sites.find(({ id }) => id === host.site)?.taskQueue
   const { site, sshAlias, sudo } = host
   return { host: host.name, site, sshAlias, sudo, node: host.node ?? host.name, ...(taskQueue === undefined ? {} : { taskQueue }) }

@@ -152,7 +152,7 @@ describe('vzdumpJobs', () => {
     const result = (await (await start('pve')).result()) as VzdumpJobsResult
     const guests = [205, 206, 207, 209, 210, 211, 212, 213, 214]
     expect(result).toMatchObject({ state: 'already_so', proof: { enrollments: [{ workflowId: 'enroll/pve/backup-pve-daily', guests, state: 'started' }] } })
-    expect(result.warnings).toMatchObject([{ code: 'not_in_any_job', message: expect.stringContaining('guest 215') }])
+    expect(result.warnings).toMatchObject([{ code: 'two_bad_nights' }, { code: 'not_in_any_job', message: expect.stringContaining('guest 215') }])
     expect((await jobOf(pve, 'backup-pve-daily'))?.vmid).toBe('200,202,203,204')
     expect((await client.workflow.getHandle('enroll/pve/backup-pve-daily').describe()).type).toBe('vzdumpEnrollment')
   })

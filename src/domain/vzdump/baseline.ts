@@ -2,8 +2,8 @@
 import { canonicalJson, sha256Hex } from '../canonical.js'
 import type { Json } from '../change/plan.js'
 import type { VzdumpObservation } from './observation.js'
-import { isTrue, vmidsOf } from './observation.js'
 import { archivesOf, isoOf } from './plan-job-steps.js'
+import { guestsOf } from './selection.js'
 import { isScheduled } from './wanted.js'
 
 /** What is observed now, without the clock; its digest changes when, and only when, one of these does. */
@@ -13,7 +13,7 @@ export function baselineOf(seen: VzdumpObservation): Readonly<Record<string, Jso
     seen.jobs
       .filter(isScheduled)
       .filter((row) => row.storage === undefined || seen.storages.some((storage) => storage.id === row.storage))
-      .flatMap((row) => (row.vmid === undefined && isTrue(row.all) ? allBut(seen, vmidsOf(row.exclude)) : vmidsOf(row.vmid))),
+      .flatMap((row) => guestsOf(seen, row) ?? []),
   )
   const guests = seen.guests.map(({ vmid, name, type, node }) => ({ vmid, name, type, node }))
   const storages = seen.storages.filter((storage) => storage.holdsBackups).map(({ id, retention, active }) => ({ id, retention, active }))
@@ -25,10 +25,6 @@ export function baselineOf(seen: VzdumpObservation): Readonly<Record<string, Jso
     newestArchives: newestArchives(seen),
   }
   return { ...baseline, baselineDigest: sha256Hex(canonicalJson(baseline)) }
-}
-
-function allBut(seen: VzdumpObservation, excluded: readonly number[]): number[] {
-  return seen.guests.map((guest) => guest.vmid).filter((vmid) => !excluded.includes(vmid))
 }
 
 function newestArchives(seen: VzdumpObservation): Json[] {

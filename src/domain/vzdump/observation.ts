@@ -78,6 +78,8 @@ export interface VzdumpObservation {
   readonly jobs: readonly Row[]
   readonly storages: readonly StorageNow[]
   readonly guests: readonly GuestNow[]
+  /** Resource pools and their direct members; null = they could not be read. */
+  readonly pools: readonly { readonly id: string; readonly vmids: readonly number[] }[] | null
   readonly schedules: readonly ScheduleRuns[]
   readonly prunes: readonly PruneAnswer[]
   /** The last run of a job, by the scheduler's own state file: seconds that it took, null = never ran or still runs. */

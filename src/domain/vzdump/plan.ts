@@ -7,14 +7,17 @@
 import type { Destructive, Json, PlanDraft, PlanStep, PlanWarning } from '../change/plan.js'
 import type { RunbookSet } from '../estate.js'
 import { listInWords } from '../judge/words.js'
+import type { ProofOnRecord } from '../retention/groups.js'
 import type { VzdumpHost, WantedJob } from '../vzdump-runbook.js'
 import { retentionText } from '../vzdump-runbook.js'
 import { type GoneGuest, goneGuests } from './gone.js'
 import { hygieneSteps, leftovers } from './hygiene.js'
-import { isLegacyCron, isTrue, type Row, type VzdumpObservation, vmidsOf } from './observation.js'
+import { isLegacyCron, type Row, type VzdumpObservation, vmidsOf } from './observation.js'
 import * as steps from './plan-job-steps.js'
+import { largestGap } from './schedules.js'
+import { guestsOf } from './selection.js'
 import { type Fields, fieldsOf, isScheduled, keepsLess, ownedFields, retentionOf, sameValue, wantedFields } from './wanted.js'
-import { largestGap, warningsOf } from './warnings.js'
+import { warningsOf } from './warnings.js'
 
 /** Guests whose first scheduled artifact has to be waited for. */
 export interface DueEnrollment {
@@ -27,11 +30,15 @@ export interface JobsPlan {
   readonly enrollments: readonly DueEnrollment[]
 }
 
-/** @throws RangeError when `vzdump.yaml` has no entry for the host */
-export function planVzdumpJobs(seen: VzdumpObservation, set: RunbookSet, today: string): JobsPlan {
+/**
+ * @param today YYYY-MM-DD in the estate's zone
+ * @param proofs what is on record about the archives of the host's site: for warnings only
+ * @throws RangeError when `vzdump.yaml` has no entry for the host
+ */
+export function planVzdumpJobs(seen: VzdumpObservation, set: RunbookSet, today: string, proofs: readonly ProofOnRecord[]): JobsPlan {
   const entry = set.vzdump?.hosts.find((each) => each.host === seen.host)
   if (entry === undefined) throw new RangeError(`vzdump.yaml has no entry for host ${seen.host}`)
-  return new Planner(seen, set, entry, today).plan()
+  return new Planner(seen, set, entry, today, proofs).plan()
 }
 
 class Planner {
@@ -47,6 +54,7 @@ class Planner {
     private readonly set: RunbookSet,
     private readonly entry: VzdumpHost,
     private readonly today: string,
+    private readonly proofs: readonly ProofOnRecord[],
   ) {
     this.#gone = goneGuests(seen)
     this.#there = new Set(seen.guests.map((guest) => guest.vmid))
@@ -59,7 +67,7 @@ class Planner {
     for (const row of this.seen.jobs) if (!this.entry.jobs.some((job) => job.id === row.id)) this.#otherJob(row)
     this.#steps.push(...hygieneSteps(this.seen, this.set, this.#gone, this.today))
     const left = leftovers(this.seen, this.entry, this.today)
-    const warnings = [...this.#warnings, ...warningsOf(this.seen, this.set, this.entry, this.today), ...left.warnings]
+    const warnings = [...this.#warnings, ...warningsOf(this.seen, this.set, this.entry, this.today, this.proofs), ...left.warnings]
     const enrollments = this.#enrollments.map(({ job, guests }) => ({ job, guests: [...guests] }))
     const facts: Record<string, Json> = { enrollments, leftovers: left.rows, gone: [...this.#gone.values()].map((guest) => ({ ...guest })) }
     const title = `Jobs and retention of ${this.seen.host} as vzdump.yaml says`
@@ -135,7 +143,8 @@ class Planner {
   }
 
   #change(job: WantedJob, row: Row, guests: readonly number[]): void {
-    const covered = this.#covered(row)
+    // Of a pool whose members are not known nobody is taken to be covered: they join by enrollment.
+    const covered = guestsOf(this.seen, row) ?? []
     const named = row.vmid === undefined ? guests : guests.filter((vmid) => covered.includes(vmid))
     // A job of which nothing is left is as good as new; by hand only, there is no scheduled artifact to wait for.
     const asNew = named.length === 0 && covered.length === 0
@@ -164,15 +173,6 @@ class Planner {
 
   #enroll(job: WantedJob, guests: readonly number[]): void {
     if (job.scheduled && guests.length > 0) this.#enrollments.push({ job: job.id, guests })
-  }
-
-  /** The living guests that a job backs up now; those of a pool are not known here and count as none. */
-  #covered(row: Row): readonly number[] {
-    if (row.pool !== undefined) return []
-    if (row.vmid !== undefined) return vmidsOf(row.vmid).filter((vmid) => this.#there.has(vmid))
-    if (!isTrue(row.all) && row.exclude === undefined) return []
-    const excluded = vmidsOf(row.exclude)
-    return this.seen.guests.filter((guest) => !excluded.includes(guest.vmid)).map((guest) => guest.vmid)
   }
 
   /** Beside guests that leave: a job that is switched off, goes elsewhere, runs on fewer nodes, or fires less often. */

@@ -35,7 +35,13 @@ export function parseVzdumpReading(host: string, node: string, text: string): Vz
     )
   }
   if (guests.length === 0) throw new NotBelieved(`${host} names no guest at all, which is not believed: no job is changed on that ground`)
-  return { schema: 'nightshift.vzdump-observation/1', host, node, ...(reading as Omit<VzdumpObservation, 'schema' | 'host' | 'node'>) }
+  return {
+    schema: 'nightshift.vzdump-observation/1',
+    host,
+    node,
+    ...(reading as Omit<VzdumpObservation, 'schema' | 'host' | 'node' | 'pools'>),
+    pools: reading.pools ?? null,
+  }
 }
 
 /** What the host answered cannot be taken for the truth; asking again does not help. */
@@ -169,13 +175,16 @@ for my $file (glob('/var/lib/pve-manager/jobs/vzdump-*.json')) {
   my $s = eval { decode_json(slurp($file) // '') } // {};
   push @last, { job => $job, seconds => defined $s->{upid} ? $ended{ $s->{upid} } : undef, message => text($s->{msg}) };
 }
+# pool:ID:COMMENT:GUESTS:STORAGES: (pve-access-control PVE/AccessControl.pm); a host without pools has no such line
+my $users = slurp('/etc/pve/user.cfg');
+my $pools = defined $users ? [map { my (undef, $id, undef, $of) = split /:/; { id => $id, vmids => [map { 0 + $_ } grep { /^\d+$/ } split /[\s,;]+/, $of // ''] } } grep { /^pool:/ } split /\n/, $users] : undef;
 my $conf = slurp('/etc/vzdump.conf') // '';
 my $cron = slurp('/etc/pve/vzdump.cron') // '';
 my $zone = slurp('/etc/timezone');
 $zone = (readlink('/etc/localtime') // '') =~ m{zoneinfo/(.+)$} ? $1 : undef if !defined $zone || $zone !~ /\S/;
 answer({
   epochSeconds => time, zone => defined $zone ? $zone =~ s/\s+//gr : undef, nodes => \@nodes, jobs => $got{jobs}{value}, storages => \@storages,
-  guests => [sort { $a->{vmid} <=> $b->{vmid} } @guests],
+  guests => [sort { $a->{vmid} <=> $b->{vmid} } @guests], pools => $pools,
   schedules => [map { { schedule => $_, runs => read_as("schedule $_", sub { [map { 0 + $_->{timestamp} } @{ $_[0] }] }) } } sort keys %schedule],
   prunes => [map { { storage => $_->{storage}, options => $_->{options}, removes => read_as("prune $_->{storage} $_->{options}", sub { [map { $_->{mark} eq 'remove' ? $_->{volid} : () } @{ $_[0] }] }) } } @prunes],
   lastRuns => \@last, destroyed => [map { { vmid => 0 + $_, epochSeconds => $destroyed{$_} } } sort keys %destroyed],

@@ -136,12 +136,6 @@ export function keepsLess(from: Retention | null, to: Retention | null): boolean
   return Object.entries(from).some(([key, count]) => (to[key as keyof Retention] ?? 0) < count)
 }
 
-/** Archives of a guest that stay at least, once there are enough: every rule keeps its own number beside the others' (pve-storage prune_mark). */
-export function mostKept(retention: Retention | null): number {
-  if (retention === null || retention['keep-all'] !== undefined) return Number.POSITIVE_INFINITY
-  return Object.values(retention).reduce((sum, count) => sum + count, 0)
-}
-
 /** Everything that the host has to be asked for this entry of `vzdump.yaml`. */
 export function questionsOf(host: VzdumpHost): VzdumpQuestions {
   const ofStorage = new Map(host.storages.map((storage) => [storage.id, storage.retention]))

@@ -2,33 +2,38 @@
 import type { PlanWarning } from '../change/plan.js'
 import type { Classification, RunbookSet } from '../estate.js'
 import { ageInWords, listInWords } from '../judge/words.js'
-import { isZone, localTime } from '../judge/zone.js'
-import type { VzdumpHost, WantedJob } from '../vzdump-runbook.js'
+import { isZone } from '../judge/zone.js'
+import { PROVEN_LEVEL } from '../retention/archive.js'
+import { foreseenPruning, type PrunedByJob } from '../retention/foresee.js'
+import type { ProofOnRecord } from '../retention/groups.js'
+import { mostKept } from '../retention/keep.js'
+import type { VzdumpHost } from '../vzdump-runbook.js'
 import { guestOfTarget } from './gone.js'
-import type { GuestNow, VzdumpObservation } from './observation.js'
-import { isLegacyCron, isTrue, vmidsOf } from './observation.js'
-import { effectiveRetention } from './plan-job-steps.js'
-import { isScheduled, mostKept } from './wanted.js'
+import type { ArchiveNow, GuestNow, VzdumpObservation } from './observation.js'
+import { archivesOf } from './plan-job-steps.js'
+import { runsOf, scheduleTraps } from './schedules.js'
+import { type JobToCome, jobsToCome } from './selection.js'
 
 /** How long a run is taken to last when none is on record. */
 const UNKNOWN_RUN_SECONDS = 3600
-const HOUR = 3600
-/** Daily, with room for the hour that summer time adds. */
-const DAILY_GAP_SECONDS = 25 * HOUR
-const WEEKLY_GAP_SECONDS = (7 * 24 + 1) * HOUR
 
-/** @param today YYYY-MM-DD in the estate's zone */
-export function warningsOf(seen: VzdumpObservation, set: RunbookSet, entry: VzdumpHost, today: string): PlanWarning[] {
-  const there = new Map(seen.guests.map((guest) => [guest.vmid, guest]))
+/**
+ * @param today YYYY-MM-DD in the estate's zone
+ * @param proofs what is on record about the archives of the host's site
+ */
+export function warningsOf(seen: VzdumpObservation, set: RunbookSet, entry: VzdumpHost, today: string, proofs: readonly ProofOnRecord[]): PlanWarning[] {
+  const coming = jobsToCome(seen, entry)
+  const covered = new Set(coming.flatMap(({ guests }) => guests ?? []))
   return [
     ...remarks(seen),
     ...legacyCron(seen),
     ...brokenJobs(seen),
-    ...entry.jobs.flatMap((job) => scheduleTraps(seen, job)),
-    ...sameWindow(seen, entry, new Set(there.keys())),
-    ...entry.jobs.flatMap((job) => tooFewKept(seen, set, entry, job)),
-    ...[...new Set(entry.jobs.flatMap((job) => job.guests))].flatMap((vmid) => ofGuest(there.get(vmid))),
-    ...inNoJob(seen, set, entry, today),
+    ...coming.flatMap((job) => scheduleTraps(seen, job)),
+    ...sameWindow(seen, coming),
+    ...coming.flatMap((job) => tooFewKept(seen, set, job)),
+    ...twoBadNights(seen, set, coming, proofs),
+    ...seen.guests.filter(({ vmid }) => covered.has(vmid)).flatMap(ofGuest),
+    ...inNoJob(seen, set, entry, coming, today),
     ...overdueWaivers(seen.host, set, today),
   ]
 }
@@ -53,71 +58,17 @@ function brokenJobs(seen: VzdumpObservation): PlanWarning[] {
       warnings.push({ code: 'job_without_storage', message: `job ${id} writes to storage ${String(row.storage)}, which does not exist on ${seen.host}` })
     if (row.node !== undefined && !seen.nodes.includes(String(row.node)))
       warnings.push({ code: 'job_without_node', message: `job ${id} runs on node ${String(row.node)} only, which does not exist` })
+    if (row.pool !== undefined && seen.pools !== null && !seen.pools.some((pool) => pool.id === row.pool))
+      warnings.push({ code: 'job_without_pool', message: `job ${id} backs up pool ${String(row.pool)}, which does not exist: every run of it fails` })
     return warnings
   })
 }
 
-/** The widest gap between two of the host's own next runs; endless when the host does not tell. */
-export function largestGap(seen: VzdumpObservation, schedule: string): number {
-  return Math.max(...gaps(seen, schedule), 0) || Number.POSITIVE_INFINITY
-}
-
-function gaps(seen: VzdumpObservation, schedule: string): number[] {
-  const runs = runsOf(seen, schedule)
-  return runs.slice(1).map((run, index) => run - (runs[index] ?? run))
-}
-
-function runsOf(seen: VzdumpObservation, schedule: string): readonly number[] {
-  const answer = seen.schedules.find((each) => each.schedule === schedule)?.runs
-  return answer?.ok ? answer.value : []
-}
-
-/** What Proxmox accepts and people do not mean: the host's own next runs are compared with what the text seems to say. */
-function scheduleTraps(seen: VzdumpObservation, job: WantedJob): PlanWarning[] {
-  const runs = runsOf(seen, job.schedule)
-  if (runs.length < 2) return []
-  const warnings: PlanWarning[] = []
-  const between = gaps(seen, job.schedule)
-  const zone = /UTC\s*$/.test(job.schedule) ? 'UTC' : seen.zone
-  const [shortest, longest] = [Math.min(...between), Math.max(...between)]
-  const trap = (message: string) => warnings.push({ code: 'schedule_trap', message: `schedule "${job.schedule}" of job ${job.id} (${job.place}) ${message}` })
-  if (shortest <= HOUR) trap(`fires every ${ageInWords(shortest)}: a number without an hour is a minute of every hour`)
-  else {
-    const missed = timesNamed(job.schedule).filter((time) => !localTimes(zone, runs).has(time))
-    if (missed.length > 0 && localTimes(zone, runs).size > 0)
-      trap(`seems to name ${listInWords(missed)}, and does not fire then; the host's next runs: ${listInWords([...localTimes(zone, runs)])}`)
-    else if (shortest < 12 * HOUR) trap(`fires ${ageInWords(shortest)} after it fired`)
-  }
-  const most = job.tier === 'P2' ? WEEKLY_GAP_SECONDS : DAILY_GAP_SECONDS
-  if (job.scheduled && longest > most)
-    warnings.push({
-      code: 'tier_schedule',
-      message: `job ${job.id} is ${job.tier} (${job.tier === 'P2' ? 'weekly' : 'daily'}) and stays without a run for ${ageInWords(longest)}`,
-    })
-  return warnings
-}
-
-/** `HH:MM` as people read it, whatever Proxmox makes of it. */
-function timesNamed(schedule: string): string[] {
-  return [...schedule.matchAll(/(?<![\d:])(\d{1,2}):(\d{2})(?![\d:])/g)].map(([, hour, minute]) => `${String(hour).padStart(2, '0')}:${minute}`)
-}
-
-/** Wall-clock times of the runs on the host; empty when its zone is not known. `UTC` at the end of a schedule means just that. */
-function localTimes(zone: string | null, runs: readonly number[]): ReadonlySet<string> {
-  if (zone === null || !isZone(zone)) return new Set()
-  const two = (value: number) => String(value).padStart(2, '0')
-  return new Set(runs.map((run) => localTime(run, zone)).map(({ hour, minute }) => `${two(hour)}:${two(minute)}`))
-}
-
-/** Jobs that will run, as they will be: the wanted ones, and what else is switched on. */
-function sameWindow(seen: VzdumpObservation, entry: VzdumpHost, there: ReadonlySet<number>): PlanWarning[] {
-  const wanted = entry.jobs
-    .filter((job) => job.scheduled && job.guests.some((vmid) => there.has(vmid)))
-    .map(({ id, storage, schedule }) => ({ id, storage, schedule }))
-  const others = seen.jobs
-    .filter((row) => isScheduled(row) && !isLegacyCron(row) && !entry.jobs.some((job) => job.id === row.id))
-    .map((row) => ({ id: String(row.id), storage: String(row.storage ?? ''), schedule: String(row.schedule ?? '') }))
-  const jobs = [...wanted, ...others].map((job) => ({ ...job, seconds: seen.lastRuns.find((run) => run.job === job.id)?.seconds ?? null }))
+/** Two jobs that write to one storage at one time. */
+function sameWindow(seen: VzdumpObservation, coming: readonly JobToCome[]): PlanWarning[] {
+  const jobs = coming
+    .filter(({ runsBySchedule }) => runsBySchedule)
+    .map((job) => ({ ...job, seconds: seen.lastRuns.find((run) => run.job === job.id)?.seconds ?? null }))
   return jobs.flatMap((job, index) =>
     jobs.slice(index + 1).flatMap((other) => {
       if (job.storage !== other.storage) return []
@@ -131,16 +82,39 @@ function sameWindow(seen: VzdumpObservation, entry: VzdumpHost, there: ReadonlyS
   )
 }
 
-function tooFewKept(seen: VzdumpObservation, set: RunbookSet, entry: VzdumpHost, job: WantedJob): PlanWarning[] {
-  const storage = entry.storages.find((each) => each.id === job.storage)?.retention
-  const live = seen.storages.find((each) => each.id === job.storage)?.retention
-  const kept = mostKept(job.retention ?? storage ?? effectiveRetention(seen, null, live))
-  const short = job.guests.flatMap((vmid) => {
+function tooFewKept(seen: VzdumpObservation, set: RunbookSet, { id, guests, retention }: JobToCome): PlanWarning[] {
+  const kept = retention === null ? null : mostKept(retention)
+  const short = (guests ?? []).flatMap((vmid) => {
     const wanted = set.vzdump?.retention.provenCopies[classOf(set, seen.host, vmid)] ?? 0
-    return kept < wanted ? [`${vmid} (${wanted})`] : []
+    return kept !== null && kept < wanted ? [`${vmid} (${wanted})`] : []
   })
   if (short.length === 0) return []
-  return [{ code: 'too_few_kept', message: `job ${job.id} keeps at most ${kept} of a guest, fewer than the proven copies wanted of ${listInWords(short)}` }]
+  return [{ code: 'too_few_kept', message: `job ${id} keeps at most ${kept} of a guest, fewer than the proven copies wanted of ${listInWords(short)}` }]
+}
+
+/**
+ * I17: what the jobs' own pruning leaves after two bad nights. A good archive is a proven one where any is proven, else any that has a size, was not found
+ * damaged, and is of the guest that has the number now.
+ */
+function twoBadNights(seen: VzdumpObservation, set: RunbookSet, coming: readonly JobToCome[], proofs: readonly ProofOnRecord[]): PlanWarning[] {
+  const levelOf = ({ volid, sizeBytes }: ArchiveNow) => proofs.find((proof) => proof.volid === volid && proof.sizeBytes === sizeBytes)?.level ?? null
+  const pruned = coming.flatMap(({ id, storage, schedule, runsBySchedule, guests, retention }): PrunedByJob[] => {
+    if (!runsBySchedule || retention === null) return []
+    return (guests ?? []).map((vmid) => {
+      const born = seen.guests.find((guest) => guest.vmid === vmid)?.createdSeconds ?? 0
+      const own = archivesOf(seen, storage)
+        .filter((archive) => archive.vmid === vmid && (archive.createdSeconds ?? 0) >= born)
+        .map((archive) => ({ archive, level: levelOf(archive) }))
+      const anyProven = own.some(({ level }) => (level ?? 0) >= PROVEN_LEVEL)
+      const archives = own.map(({ archive, level }) => ({
+        startedSeconds: archive.createdSeconds ?? 0,
+        isProtected: archive.protected,
+        isGood: anyProven ? (level ?? 0) >= PROVEN_LEVEL : level !== 0 && (archive.sizeBytes ?? 0) > 0,
+      }))
+      return { job: id, storage, vmid, options: retention, nextRuns: runsOf(seen, schedule), archives }
+    })
+  })
+  return foreseenPruning(pruned, seen.zone !== null && isZone(seen.zone) ? seen.zone : set.estate.timezone)
 }
 
 /** By the estate's decision about the guest, else by its target of the inventory. */
@@ -149,8 +123,7 @@ export function classOf(set: RunbookSet, host: string, vmid: number): Classifica
   return decided ?? set.inventory.targets.find((target) => guestOfTarget(set, host, target) === vmid)?.classification ?? 'important'
 }
 
-function ofGuest(guest: GuestNow | undefined): PlanWarning[] {
-  if (guest === undefined) return []
+function ofGuest(guest: GuestNow): PlanWarning[] {
   const warnings: PlanWarning[] = []
   if (guest.type === 'qemu' && !guest.agent)
     warnings.push({
@@ -163,16 +136,17 @@ function ofGuest(guest: GuestNow | undefined): PlanWarning[] {
 }
 
 /** Guests that nobody backs up and nobody decided about. */
-function inNoJob(seen: VzdumpObservation, set: RunbookSet, entry: VzdumpHost, today: string): PlanWarning[] {
-  const wanted = new Set(entry.jobs.flatMap((job) => job.guests))
-  const stays = seen.jobs.filter((row) => isScheduled(row) && !entry.jobs.some((job) => job.id === row.id))
-  const elsewhere = new Set(stays.flatMap((row) => vmidsOf(row.vmid)))
-  const byAll = stays.some((row) => isTrue(row.all) && (row.storage === undefined || seen.storages.some((storage) => storage.id === row.storage)))
+function inNoJob(seen: VzdumpObservation, set: RunbookSet, entry: VzdumpHost, coming: readonly JobToCome[], today: string): PlanWarning[] {
+  // What vzdump.yaml lists is decided, also for a job that only runs by hand; a job of somebody else has to run.
+  const covered = new Set(entry.jobs.flatMap((job) => job.guests))
+  for (const job of coming) if (job.wanted === null && job.runsBySchedule) for (const vmid of job.guests ?? []) covered.add(vmid)
+  const unknown = coming.filter(({ guests }) => guests === null).map(({ id }) => id)
+  const perhaps = unknown.length === 0 ? '' : ` (perhaps in ${listInWords(unknown)}: the members of its pool could not be read)`
   return seen.guests.flatMap((guest) => {
-    if (guest.template || byAll || wanted.has(guest.vmid) || elsewhere.has(guest.vmid)) return []
+    if (guest.template || covered.has(guest.vmid)) return []
     const waiver = set.estate.guests.find((each) => each.host === seen.host && each.vmid === guest.vmid)?.waiver
     if (waiver !== undefined && waiver.until >= today) return []
-    const message = `guest ${guest.vmid} (${guest.name}) on ${seen.host} is in no job of vzdump.yaml: enroll it, or waive it in estate.yaml with a reason and an end`
+    const message = `guest ${guest.vmid} (${guest.name}) on ${seen.host} is in no job of vzdump.yaml${perhaps}: enroll it, or waive it in estate.yaml with a reason and an end`
     return [{ code: 'not_in_any_job', message }]
   })
 }

@@ -10,9 +10,10 @@ const shop = observation('shop-as-found')
 
 describe('in the state healthy', () => {
   for (const name of ['home-healthy', 'shop-healthy'] as const) {
-    test(`there is nothing to do, to start or to say (${name})`, () => {
+    test(`there is nothing to do or to start, and to say only what keep-last=2 risks (${name})`, () => {
       const planned = plan(observation(name), healthy)
-      expect(planned).toMatchObject({ enrollments: [], draft: { steps: [], warnings: [] } })
+      expect(planned).toMatchObject({ enrollments: [], draft: { steps: [] } })
+      expect(codesOf(planned)).toEqual(['two_bad_nights'])
     })
   }
 })
@@ -142,7 +143,10 @@ describe('the shop as found', () => {
     const planned = plan(shop, asFound)
     expect(stepsOf(planned)).toEqual([])
     expect(planned.enrollments).toEqual([{ job: 'backup-pve-daily', guests: [205, 206, 207, 209, 210, 211, 212, 213, 214] }])
-    expect(planned.draft.warnings).toEqual([{ code: 'not_in_any_job', message: expect.stringContaining('guest 215 (surveillance-stack)') }])
+    expect(planned.draft.warnings).toEqual([
+      { code: 'two_bad_nights', message: expect.stringContaining('keep-last=2') },
+      { code: 'not_in_any_job', message: expect.stringContaining('guest 215 (surveillance-stack)') },
+    ])
   })
 
   test('makes a job that is missing with its guests, and waits for each of them', () => {

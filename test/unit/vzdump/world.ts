@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { editRunbooks } from '../../../lab/estate/config-edits.js'
 import type { RunbookSet } from '../../../src/domain/estate.js'
+import type { ProofOnRecord } from '../../../src/domain/retention/groups.js'
 import type { Row, VzdumpObservation } from '../../../src/domain/vzdump/observation.js'
 import { type JobsPlan, planVzdumpJobs } from '../../../src/domain/vzdump/plan.js'
 import { parseVzdumpReading } from '../../../src/domain/vzdump/reader.js'
@@ -28,8 +29,8 @@ export async function runbooks(state: 'healthy' | 'as-found'): Promise<RunbookSe
   return await loadRunbooks(folder)
 }
 
-export function plan(seen: VzdumpObservation, set: RunbookSet, today = TODAY): JobsPlan {
-  return planVzdumpJobs(seen, set, today)
+export function plan(seen: VzdumpObservation, set: RunbookSet, today = TODAY, proofs: readonly ProofOnRecord[] = []): JobsPlan {
+  return planVzdumpJobs(seen, set, today, proofs)
 }
 
 /** The same files with another entry for this host. */
