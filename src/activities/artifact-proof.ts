@@ -9,6 +9,7 @@ import type { ArtifactFile, Completeness, HostRoute, Readability } from '../doma
 import { redactDeep } from '../domain/redact.js'
 import type { ProofLevel } from '../state/index.js'
 import type { ReadingDeps, StateDeps } from './monitor.js'
+import { routeOf } from './vzdump.js'
 
 export type ArtifactProofActivities = ReturnType<typeof createArtifactSiteActivities> & ReturnType<typeof createArtifactStateActivities>
 
@@ -58,20 +59,7 @@ export function createArtifactStateActivities(deps: ReadingDeps & StateDeps) {
     /** How to reach a Proxmox host. @throws ApplicationFailure `InvalidInput` for a host that is none */
     async routeToHost(args: { host: string }): Promise<HostRoute> {
       const { set } = await deps.runbooks.refresh()
-      const host = set.estate.hosts.find(({ name }) => name === args.host)
-      if (host?.kind !== 'proxmox') {
-        const known = set.estate.hosts.filter(({ kind }) => kind === 'proxmox').map(({ name }) => name)
-        throw ApplicationFailure.nonRetryable(`${args.host} is no Proxmox host of estate.yaml (there: ${known.join(', ')})`, 'InvalidInput')
-      }
-      const taskQueue = set.estate.sites.find(({ id }) => id === host.site)?.taskQueue
-      return {
-        host: host.name,
-        site: host.site,
-        sshAlias: host.sshAlias,
-        sudo: host.sudo,
-        node: host.node ?? host.name,
-        ...(taskQueue === undefined ? {} : { taskQueue }),
-      }
+      return routeOf(set, args.host)
     },
 
     /** Keeps what was proven, or that it is damaged. Repeating it changes nothing. */

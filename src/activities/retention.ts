@@ -2,14 +2,14 @@
  * The activities of the prune: `observeRetention` reads the host and needs SSH only; the others run beside the state folder.
  * Nothing here changes anything.
  */
-import { gunzipSync, gzipSync } from 'node:zlib'
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { gunzipSync } from 'node:zlib'
+import { ApplicationFailure } from '@temporalio/activity'
 import { sealPlan } from '../domain/change/plan.js'
 import type { RunbookSet } from '../domain/estate.js'
 import type { HostObservation, HostProbePlan } from '../domain/observation.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import { redactDeep } from '../domain/redact.js'
-import { type ProofOnRecord, viewRetention } from '../domain/retention/groups.js'
+import { viewRetention } from '../domain/retention/groups.js'
 import { complianceTable, planRetention } from '../domain/retention/plan.js'
 import { parseReading, type RetentionReading, renderReader } from '../domain/retention/reader.js'
 import type { OpenedRetention, PlannedRetention } from '../domain/retention/run.js'
@@ -17,13 +17,9 @@ import type { VzdumpRunbook } from '../domain/vzdump-runbook.js'
 import { RunbookErrors } from '../runbooks/index.js'
 import { observeHost } from './host-probe.js'
 import type { ReadingDeps, StateDeps } from './monitor.js'
+import { observed, proofsOf, routeOf, runReader } from './vzdump.js'
 
 export type RetentionActivities = ReturnType<typeof createRetentionSiteActivities> & ReturnType<typeof createRetentionStateActivities>
-
-/** Listing every storage takes a few Proxmox processes of half a second; a hung share costs one time limit. */
-const READING_DEADLINE_MS = 150_000
-const HEARTBEAT_EVERY_MS = 3_000
-const MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 
 interface Seen {
   readonly seen: HostObservation
@@ -36,42 +32,14 @@ export function createRetentionSiteActivities(deps: ReadingDeps) {
      * Reads jobs, guests, storages and archives of one host, and what the host itself would remove. Gzip'd JSON in base64, for `planPrune`.
      * @throws ApplicationFailure `HostUnread` (retryable) naming why the host could not be read
      */
-    async observeRetention(args: { route: HostRoute; probe: HostProbePlan; storages: readonly string[] | null }): Promise<string> {
-      const { route, probe } = args
-      const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
-      try {
-        const ssh = deps.ssh(route.sshAlias)
-        const seen = await observeHost(ssh, probe, { now: deps.now, signal: cancellationSignal() })
-        if (!seen.outcome.ok) throw ApplicationFailure.retryable(deps.redact(`${route.host} (${seen.outcome.reason}): ${seen.outcome.message}`), 'HostUnread')
-        const answer = await ssh.run(route.sshAlias, {
-          argv: ['perl', '-'],
-          stdin: renderReader({ node: route.node, storages: args.storages }),
-          sudo: route.sudo,
-          deadlineMs: READING_DEADLINE_MS,
-          maxOutputBytes: MOST_OUTPUT_BYTES,
-          signal: cancellationSignal(),
-          okExitCodes: 'any',
-        })
-        if (answer.exitCode !== 0) {
-          const said = answer.stderrText.trim().split('\n').at(-1) ?? ''
-          throw ApplicationFailure.retryable(
-            deps.redact(`reading the storages of ${route.host} ended with ${answer.exitCode}: ${said.slice(0, 300)}`),
-            'HostUnread',
-          )
-        }
-        return pack(redactDeep({ seen, reading: readingOf(answer.stdoutText) }, deps.redact))
-      } finally {
-        clearInterval(beating)
-      }
+    async observeRetention({ route, probe, storages }: { route: HostRoute; probe: HostProbePlan; storages: readonly string[] | null }): Promise<string> {
+      return await observed(deps, route, async (ssh, signal): Promise<Seen> => {
+        const seen = await observeHost(ssh, probe, { now: deps.now, signal })
+        if (!seen.outcome.ok) throw new Error(`${route.host} (${seen.outcome.reason}): ${seen.outcome.message}`)
+        const program = renderReader({ node: route.node, storages })
+        return { seen, reading: parseReading(await runReader(ssh, route, 'storages', program, signal)) }
+      })
     },
-  }
-}
-
-function readingOf(text: string): RetentionReading {
-  try {
-    return parseReading(text)
-  } catch (error) {
-    throw ApplicationFailure.retryable(error instanceof Error ? error.message : String(error), 'HostUnread')
   }
 }
 
@@ -81,25 +49,19 @@ export function createRetentionStateActivities(deps: ReadingDeps & StateDeps) {
     async openRetention(args: { host: string }): Promise<OpenedRetention> {
       const set = await runbooksOf(deps)
       const vzdump = vzdumpOf(set)
-      const host = set.estate.hosts.find(({ name, kind }) => name === args.host && kind === 'proxmox')
-      if (!host) {
-        const known = set.estate.hosts.filter(({ kind }) => kind === 'proxmox').map(({ name }) => name)
-        throw ApplicationFailure.nonRetryable(`${args.host} is no Proxmox host of estate.yaml (there: ${known.join(', ')})`, 'InvalidInput')
-      }
-      const node = host.node ?? host.name
-      const taskQueue = set.estate.sites.find(({ id }) => id === host.site)?.taskQueue
+      const route = routeOf(set, args.host)
       return {
-        route: { host: host.name, site: host.site, sshAlias: host.sshAlias, sudo: host.sudo, node, ...(taskQueue === undefined ? {} : { taskQueue }) },
+        route,
         probe: {
-          host: host.name,
-          site: host.site,
-          kind: host.kind,
-          sshAlias: host.sshAlias,
-          sudo: host.sudo,
+          host: route.host,
+          site: route.site,
+          kind: 'proxmox',
+          sshAlias: route.sshAlias,
+          sudo: route.sudo,
           deadlineMs: set.estate.monitor.hostDeadlineSeconds * 1000,
           directories: [],
           producers: [],
-          proxmox: { node },
+          proxmox: { node: route.node },
         },
         policy: vzdump.retention.policy,
         runbookDigest: vzdump.digest,
@@ -129,7 +91,7 @@ export function createRetentionStateActivities(deps: ReadingDeps & StateDeps) {
         host,
         seen,
         reading,
-        proofs: proofsOf(deps, site),
+        proofs: proofsOf(deps.state, site),
         memory: deps.state.readMemory(),
         nowSeconds: deps.now().getTime() / 1000,
       }
@@ -172,15 +134,3 @@ function viewOf(world: Parameters<typeof viewRetention>[0]): ReturnType<typeof v
     throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'HostUnread')
   }
 }
-
-function proofsOf(deps: StateDeps, site: string): ProofOnRecord[] {
-  return deps.state.proofs.list(site).map(({ volid, sizeBytes, modifiedAt, level, provenAt }) => ({
-    volid,
-    sizeBytes,
-    modifiedAtSeconds: Math.floor(Date.parse(modifiedAt) / 1000),
-    level,
-    provenAt,
-  }))
-}
-
-const pack = (value: unknown): string => gzipSync(JSON.stringify(value)).toString('base64')
