@@ -52,8 +52,8 @@ export type RunbookFile = 'vzdump' | 'inventory' | 'calendar' | 'estate'
 /** What a step does. */
 export type Effect =
   /**
-   * A program on the host; `stdin` may hold references to secrets (`{{secret:env:NAME}}`), which the worker resolves. `{{sha256:PATH}}` in an argument is the
-   * file's SHA-256 as it was before anything was compared: where Proxmox takes a digest, this makes comparing and setting one.
+   * A program on the host; `stdin` may hold references to secrets (`{{secret:env:NAME}}`), which the worker resolves. `{{sha256:PATH}}` (or `sha1`) as an
+   * argument is the file's hash as it was before anything was compared: where Proxmox takes a digest, this makes comparing and setting one.
    */
   | { readonly kind: 'command'; readonly argv: readonly string[]; readonly stdin?: string }
   /** A whole file, replaced durably. `secret` members of `content` are written `{{secret:env:NAME}}` and resolved by the worker. */

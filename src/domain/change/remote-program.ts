@@ -71,7 +71,11 @@ my $held = eval { local $SIG{ALRM} = sub { die "busy\n" }; alarm 60; flock $lock
 report('busy', [], "another step holds $order->{lock}") unless $held;
 
 # Before anything is compared: a file that changes while we compare has another digest than we say.
-my %digest = map { ($_ => file_digest($_)) } map { /^\{\{sha256:(\/[^}]+)\}\}$/ ? $1 : () } @{$order->{effect}{argv} || []};
+my (%digest, %compared);
+for (@{$order->{effect}{argv} || []}) {
+    my ($bits, $path) = /^\{\{sha(1|256):(\/[^}]+)\}\}$/ or next;
+    ($digest{$_}, $compared{$_}) = (file_digest($bits, $path), $path);
+}
 
 my $after = eval { differences($order->{after}) };
 report('unreadable', [], $@) unless $after;
@@ -86,6 +90,9 @@ my $left = eval { differences($order->{after}) };
 report('failed', [], "the effect ran and cannot be read back: $@", $exit) unless $left;
 # Exit codes of Proxmox programs do not tell success: what counts is what can be read back. Only where nothing can be, the exit code has to do.
 my $done = @{$order->{after}} ? !@$left : defined $exit && $exit == 0;
+# Somebody wrote between comparing and setting, and Proxmox refused ours: nothing was done.
+report('moved', [map { difference($_, 'content', 'as compared', 'changed meanwhile') } sort values %compared], $said, $exit)
+    if !$done && %digest && $said =~ /detected modified configuration/;
 report($done ? 'applied' : 'failed', $left, $said, $exit);
 
 sub report {
@@ -214,9 +221,10 @@ sub check_secret_file {
 
 # Proxmox counts a file that is not there as an empty one.
 sub file_digest {
-    my ($path) = @_;
-    open my $file, '<:raw', $path or return Digest::SHA::sha256_hex('');
-    return Digest::SHA->new(256)->addfile($file)->hexdigest;
+    my ($bits, $path) = @_;
+    my $sha = Digest::SHA->new($bits);
+    if (open my $file, '<:raw', $path) { $sha->addfile($file) }
+    return $sha->hexdigest;
 }
 
 sub check_artifact {
@@ -242,7 +250,7 @@ sub mounted {
 sub take_effect {
     my ($e) = @_;
     if ($e->{kind} eq 'command') {
-        my @argv = map { /^\{\{sha256:(.+)\}\}$/ && exists $digest{$1} ? $digest{$1} : $_ } @{$e->{argv}};
+        my @argv = map { defined $digest{$_} ? $digest{$_} : $_ } @{$e->{argv}};
         my ($exit, $out, $err) = run(\@argv, $e->{stdin});
         return ($exit, "$err$out");
     }

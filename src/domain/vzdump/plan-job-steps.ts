@@ -97,6 +97,10 @@ export function deleteJobStep(host: string, row: Row, what: string): PlanStep {
   }
 }
 
+/** Proxmox refuses to write when its file is not the one that was compared; of jobs it takes no digest (pve-storage PVE/API2/Storage/Config.pm; pve-common SectionConfig: SHA-1). */
+const STORAGE_DIGEST = ['--digest', '{{sha1:/etc/pve/storage.cfg}}'] as const
+
+/** Sets the retention of a storage, on condition that nobody writes /etc/pve/storage.cfg between comparing and setting. */
 export function setRetentionStep(host: string, storage: string, now: Json, wanted: Retention, what: string, consequences: Consequences): PlanStep {
   const path = `/storage/${storage}`
   const text = retentionText(wanted)
@@ -104,11 +108,11 @@ export function setRetentionStep(host: string, storage: string, now: Json, wante
     id: `set retention of storage ${storage}`,
     what: sentences(what, consequences.words),
     host,
-    effect: { kind: 'command', argv: ['pvesh', 'set', path, '--prune-backups', text] },
+    effect: { kind: 'command', argv: ['pvesh', 'set', path, '--prune-backups', text, ...STORAGE_DIGEST] },
     destructive: consequences.destructive,
     before: [storageCheck(storage, now)],
     after: [storageCheck(storage, text)],
-    undo: { effect: { kind: 'command', argv: ['pvesh', 'set', path, ...fieldArguments({ 'prune-backups': now })] } },
+    undo: { effect: { kind: 'command', argv: ['pvesh', 'set', path, ...fieldArguments({ 'prune-backups': now }), ...STORAGE_DIGEST] } },
     diff: [{ field: 'prune-backups', from: now, to: text }],
     removes: consequences.removes,
   }

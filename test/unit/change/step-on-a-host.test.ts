@@ -56,17 +56,31 @@ describe('what only the host may know', () => {
     expect(await differences({ ...wanted, path: join(host.dir, 'gone') })).toMatchObject([{ field: 'existence', found: null }])
   })
 
-  it('gives Proxmox the digest that the file had before anything was compared, so that a change in between is refused', async () => {
-    const path = join(host.dir, 'etc/pve/notifications.cfg')
-    const endpoint = (author: string): Check => ({ kind: 'api', path: '/cluster/notifications/endpoints/sendmail/desk', fields: { author } })
-    await host.run(['pvesh', 'create', '/cluster/notifications/endpoints/sendmail', '--name', 'desk', '--mailto', 'a@example.org', '--author', 'before'], NOW)
-    const set = (author: string) => ['pvesh', 'set', '/cluster/notifications/endpoints/sendmail/desk', '--author', author, '--digest', `{{sha256:${path}}}`]
-    expect(await step([endpoint('before')], { kind: 'command', argv: set('ours') }, [endpoint('ours')])).toMatchObject({ outcome: 'applied' })
-    // Somebody else writes after the digest was taken: the check that runs then does it here.
-    const meanwhile: Check = { kind: 'command', argv: ['sh', '-c', `printf '# theirs\\n' >> ${path}`], stdout: '' }
-    const report = await step([meanwhile, endpoint('ours')], { kind: 'command', argv: set('again') }, [endpoint('again')])
-    expect(report).toMatchObject({ outcome: 'failed', differences: [{ field: 'author', found: 'ours' }] })
-    expect(report.said).toContain('detected modified configuration')
+  describe.each([
+    ['notifications', 'sha256', 'notifications.cfg', '/cluster/notifications/endpoints/sendmail/desk', 'author'],
+    ['storages', 'sha1', 'storage.cfg', '/storage/nas', 'prune-backups'],
+  ] as const)('gives Proxmox the digest that its file had before anything was compared (%s)', (_what, hash, file, path, field) => {
+    const [before, ours, again] = field === 'author' ? ['before', 'ours', 'again'] : ['keep-last=3', 'keep-last=4', 'keep-last=5']
+    const is = (value: string): Check => ({ kind: 'api', path, fields: { [field]: value } })
+    const at = () => join(host.dir, 'etc/pve', file)
+    const set = (value: string): Effect => ({ kind: 'command', argv: ['pvesh', 'set', path, `--${field}`, value, '--digest', `{{${hash}:${at()}}}`] })
+    beforeEach(async () => {
+      await host.run(['pvesh', 'create', '/cluster/notifications/endpoints/sendmail', '--name', 'desk', '--mailto', 'a@example.org', '--author', 'before'], NOW)
+    })
+
+    it('so that an untouched file is written', async () => {
+      expect(await step([is(before)], set(ours), [is(ours)])).toMatchObject({ outcome: 'applied' })
+      expect(await step([is(before)], set(ours), [is(ours)])).toMatchObject({ outcome: 'already' })
+    })
+
+    it('so that a change in between is refused: the world has moved, nothing is done', async () => {
+      // Somebody else writes after the digest was taken: the check that runs then does it here.
+      const meanwhile: Check = { kind: 'command', argv: ['sh', '-c', `printf '# theirs\\n' >> ${at()}`], stdout: '' }
+      const report = await step([meanwhile, is(before)], set(again), [is(again)])
+      expect(report).toMatchObject({ outcome: 'moved', differences: [{ subject: at(), found: 'changed meanwhile' }] })
+      expect(report.said).toContain('detected modified configuration')
+      expect(await differences(is(before))).toEqual([])
+    })
   })
 })
 

@@ -109,6 +109,11 @@ describe('retention that is lowered', () => {
     expect(change.what).toContain('removes 2 archives (20.5 GB) of guest 100')
   })
 
+  test('is set, and taken back, on condition that nobody wrote the file of storages meanwhile', () => {
+    for (const argv of [argvOf, undoOf].map((of) => of(planned, 'set retention of storage synology-backups')))
+      expect(argv.slice(-2)).toEqual(['--digest', '{{sha1:/etc/pve/storage.cfg}}'])
+  })
+
   test('is said of a job that begins to prune as well', () => {
     const change = step(planned, 'set job backup-home-p0-daily')
     expect(change.destructive).toEqual(['lets a later run delete data', 'lessens protection'])
