@@ -85,13 +85,16 @@ export async function run(options: RunOptions): Promise<number> {
 const LONGEST_DELAY_MS = 2 ** 31 - 1
 
 /** Runs whose result says how a change ended. */
-const EXIT_OF_CHANGE: Readonly<Record<ChangeResult['state'], 'done' | 'already so' | 'rejected' | 'timed out' | 'failed' | 'rolled back' | 'cancelled'>> = {
+const EXIT_OF_CHANGE: Readonly<
+  Record<ChangeResult['state'], 'done' | 'already so' | 'rejected' | 'timed out' | 'failed' | 'rolled back' | 'unknown' | 'cancelled'>
+> = {
   done: 'done',
   already_so: 'already so',
   rejected: 'rejected',
   timed_out: 'timed out',
   failed: 'failed',
   rolled_back: 'rolled back',
+  unknown: 'unknown',
   cancelled: 'cancelled',
 }
 

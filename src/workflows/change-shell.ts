@@ -1,7 +1,7 @@
 /**
  * What every changing runbook goes through: plan, ask, apply, prove, receipt. A runbook says what its plan is and what proves it; everything else is here.
  */
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
+import { ApplicationFailure, TimeoutFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
 import {
   ActivityFailure,
   allHandlersFinished,
@@ -13,6 +13,7 @@ import {
   isCancellation,
   log,
   ParentClosePolicy,
+  patched,
   rootCause,
   sleep,
   workflowInfo,
@@ -56,14 +57,17 @@ const MOST_ROUNDS = 5
 const LONGEST_WAIT_SECONDS = 60
 
 /**
- * Runs a change from plan to receipt. What a host or a person says is an ending, and so is a cancellation: what was being applied is taken back first.
- * @throws what `makePlan` throws
+ * Runs a change from plan to receipt. What a host or a person says is an ending, and so is a host that cannot be read, and a cancellation: what was being
+ * applied is taken back first.
+ * @throws what `makePlan` throws, where it is no host's silence and no refused plan
  */
 export async function runChange(options: ChangeOptions): Promise<ChangeResult> {
   const run: RunSoFar = { startedAt: new Date().toISOString(), made: null, applied: null }
   try {
     return await finish(options, run, await change(options, run))
   } catch (error) {
+    const unplanned = endingWithoutPlan(options.host, error)
+    if (unplanned !== null) return await finish(options, run, unplanned)
     if (!isCancellation(error)) throw error
     const said = run.applied === null ? 'nothing was changed' : run.applied.state === 'applied' ? 'the change was made and stays' : run.applied.message
     return await CancellationScope.nonCancellable(() => finish(options, run, { state: 'cancelled', message: `cancelled: ${said}` }))
@@ -75,6 +79,60 @@ interface RunSoFar {
   readonly startedAt: string
   made: MadePlan | null
   applied: AppliedPlan | null
+}
+
+/**
+ * Plans and tells, and changes nothing: its receipt has what was observed, and each step as `pending`.
+ * @param name the phase that is shown while it reads
+ * @throws what `plan` throws, where it is no host's silence and no refused plan
+ */
+export async function runPreview(
+  options: Pick<ChangeOptions, 'runbook' | 'host' | 'requestedBy'>,
+  name: string,
+  plan: () => Promise<MadePlan>,
+  tell: (made: MadePlan) => string,
+): Promise<ChangeResult> {
+  const startedAt = new Date().toISOString()
+  phase(name, `Reading ${options.host}; nothing is changed.`)
+  let made: MadePlan | null = null
+  let ending: Ending
+  try {
+    made = await plan()
+    ending = { state: 'done', message: tell(made) }
+  } catch (error) {
+    const unplanned = endingWithoutPlan(options.host, error)
+    if (unplanned === null) throw error
+    ending = unplanned
+  }
+  phase('receipt', 'Writing the receipt.')
+  const steps = (made?.plan.steps ?? []).map(({ id, what }) => ({ id, what, outcome: 'pending' as const, note: null }))
+  const result = { ...ending, planDigest: made?.plan.digest ?? null, steps, approval: null, proof: null }
+  return withReceipt(result, await writeRunReceipt(options, made, result, startedAt))
+}
+
+/** How a run ends whose plan could not be made; null for anything else. Not knowing is a state of its own: nothing is changed on what nobody has seen. */
+function endingWithoutPlan(host: string, error: unknown): Ending | null {
+  const cause = error instanceof ActivityFailure ? error.cause : error
+  const refused = cause instanceof ApplicationFailure && cause.type === 'PlanRefused' ? cause.message : null
+  const unread = unreadBecause(error)
+  // Runs of a release that failed here have no receipt activity behind it.
+  if ((refused === null && unread === null) || !patched('ends-without-plan')) return null
+  if (unread === null) return { state: 'failed', message: `no plan: ${refused}` }
+  return { state: 'unknown', message: `${host} could not be read, so nothing is changed: ${unread}; run it again when the host answers` }
+}
+
+/** Why a host could not be read, when that is what the error says; else null. */
+export function unreadBecause(error: unknown): string | null {
+  if (!(error instanceof ActivityFailure)) return null
+  const { cause, activityType } = error
+  if (cause instanceof ApplicationFailure && (cause.type === 'HostUnread' || cause.type === 'NotBelieved')) return cause.message
+  if (!(cause instanceof TimeoutFailure) || !activityType.startsWith('observe')) return null
+  return cause.timeoutType === 'SCHEDULE_TO_START' ? 'no worker at its site took up the reading' : 'its reading gave no answer in time'
+}
+
+/** What `prove` throws when it cannot be found out whether the change does what it is for: the change stays, and the run ends as `unknown`. @param proof what is known */
+export function proofUnknown(why: string, proof: Json): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(why, 'ProofUnknown', proof)
 }
 
 interface Ending {
@@ -123,6 +181,7 @@ async function change(options: ChangeOptions, run: RunSoFar): Promise<Ending> {
 
     const proof = await prove(options, applied, made)
     if (proof.ok) return { state: 'done', message: applied.message, proof: proof.proof }
+    if (proof.unknown !== undefined) return { state: 'unknown', message: `${applied.message}, and stays so; ${proof.why}`, proof: proof.unknown }
     return await takeBack(options, run, made, applied, proof.why)
   }
   return { state: 'failed', message: `${host} changed under ${MOST_ROUNDS} plans, one after the other: look who changes it` }
@@ -132,16 +191,21 @@ async function alreadySo(options: ChangeOptions, made: MadePlan): Promise<Ending
   const nothing: AppliedPlan = { state: 'applied', steps: [], message: 'everything is as wanted already' }
   if (options.provesUnchanged !== true) return { state: 'already_so', message: nothing.message }
   const proof = await prove(options, nothing, made)
-  return proof.ok ? { state: 'already_so', message: nothing.message, proof: proof.proof } : { state: 'failed', message: proof.why }
+  if (proof.ok) return { state: 'already_so', message: nothing.message, proof: proof.proof }
+  return proof.unknown === undefined ? { state: 'failed', message: proof.why } : { state: 'unknown', message: proof.why, proof: proof.unknown }
 }
 
-async function prove(options: ChangeOptions, applied: AppliedPlan, made: MadePlan): Promise<{ ok: true; proof: Json } | { ok: false; why: string }> {
+type Proven = { readonly ok: true; readonly proof: Json } | { readonly ok: false; readonly why: string; readonly unknown?: Json }
+
+async function prove(options: ChangeOptions, applied: AppliedPlan, made: MadePlan): Promise<Proven> {
   if (options.prove === undefined) return { ok: true, proof: null }
   phase('prove', 'Looking whether the change does what it is for.')
   try {
     return { ok: true, proof: await options.prove(applied, made) }
   } catch (error) {
     if (isCancellation(error)) throw error
+    if (error instanceof ApplicationFailure && error.type === 'ProofUnknown')
+      return { ok: false, why: `not proven: ${error.message}`, unknown: (error.details?.[0] ?? null) as Json }
     return { ok: false, why: `not proven: ${rootCause(error) ?? String(error)}` }
   }
 }
@@ -269,10 +333,14 @@ async function finish(options: ChangeOptions, run: RunSoFar, ending: Ending): Pr
     approval: asked,
     proof: ending.proof ?? null,
   }
-  const receipt = await writeRunReceipt({ ...options, otherAnswers: desk.answersBeside(made?.plan) }, made, result, run.startedAt)
-  const message = receipt === null ? `${ending.message}; NO RECEIPT was written: \`nightshift receipts verify\` says why` : ending.message
-  phase('done', `**${ending.state}**: ${message}`)
+  const written = withReceipt(result, await writeRunReceipt({ ...options, otherAnswers: desk.answersBeside(made?.plan) }, made, result, run.startedAt))
+  phase('done', `**${written.state}**: ${written.message}`)
   await CancellationScope.nonCancellable(() => condition(allHandlersFinished))
+  return written
+}
+
+function withReceipt(result: Omit<ChangeResult, 'receipt'>, receipt: ChangeResult['receipt']): ChangeResult {
+  const message = receipt === null ? `${result.message}; NO RECEIPT was written: \`nightshift receipts verify\` says why` : result.message
   return { ...result, message, receipt }
 }
 

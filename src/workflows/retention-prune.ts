@@ -9,7 +9,7 @@ import type { Json } from '../domain/change/plan.js'
 import type { ComplianceLine } from '../domain/retention/plan.js'
 import type { OpenedRetention, PlannedRetention } from '../domain/retention/run.js'
 import { ApprovalDesk } from './approval.js'
-import { type MadePlan, runChange, writeRunReceipt } from './change-shell.js'
+import { type MadePlan, proofUnknown, runChange, runPreview, unreadBecause } from './change-shell.js'
 import { retentionPruneInput } from './inputs.js'
 import { proveArtifact } from './prove-artifact.js'
 import { atHome, atSite } from './routes.js'
@@ -44,34 +44,16 @@ export async function retentionPrune(rawInput: RetentionPruneInput): Promise<Ret
   const desk = new ApprovalDesk(RUNBOOK, input.host, input.requestedBy ?? null)
   const run = new Prune(input)
   const about = { runbook: RUNBOOK, host: input.host, requestedBy: input.requestedBy ?? null }
-  const startedAt = new Date().toISOString()
-  try {
-    if (input.mode !== 'remove') return await preview(run, about, startedAt)
-    const result = await runChange({ ...about, desk, makePlan: () => run.planOfRemoval(), prove: () => run.lookAgain() })
-    return ended(run, result)
-  } catch (error) {
-    if (!(error instanceof ApplicationFailure) || error.type !== 'PlanRefused') throw error
-    const result = { state: 'failed' as const, message: `no plan: ${error.message}`, planDigest: null, steps: [], approval: null, proof: null }
-    return ended(run, { ...result, receipt: await writeRunReceipt(about, null, result, startedAt) })
-  }
-}
-
-async function preview(run: Prune, about: { runbook: string; host: string; requestedBy: string | null }, startedAt: string): Promise<RetentionPruneResult> {
-  phase('plan', `Reading ${about.host}: what would go, and why.`)
-  const opened = await run.open()
-  const planned = await run.plan(opened, 'if-proven')
-  const unread = planned.toProve.length === 0 ? '' : `; first ${planned.toProve.length} of those that stay would be read to their end`
-  const result = {
-    state: 'done' as const,
-    message: `preview, nothing was changed: ${planned.plan.steps.length} archives would go${unread}`,
-    planDigest: planned.plan.digest,
-    steps: planned.plan.steps.map(({ id, what }) => ({ id, what, outcome: 'pending' as const, note: null })),
-    approval: null,
-    proof: null,
-  }
-  phase('receipt', 'Writing the receipt.')
-  const receipt = await writeRunReceipt(about, madePlan(opened, planned), result, startedAt)
-  return ended(run, { ...result, receipt })
+  const result =
+    input.mode === 'remove'
+      ? await runChange({ ...about, desk, makePlan: () => run.planOfRemoval(), prove: () => run.lookAgain() })
+      : await runPreview(
+          about,
+          'plan',
+          () => run.preview(),
+          ({ plan }) => `preview, nothing was changed: ${plan.steps.length} archives would go${run.unread}`,
+        )
+  return ended(run, result)
 }
 
 /** The last thing that a run shows: how each guest stands. */
@@ -94,6 +76,17 @@ class Prune {
   latest: PlannedRetention | undefined
 
   constructor(private readonly input: RetentionPruneInput) {}
+
+  /** How many of those that stay are yet to be read, in words. */
+  get unread(): string {
+    const count = this.latest?.toProve.length ?? 0
+    return count === 0 ? '' : `; first ${count} of those that stay would be read to their end`
+  }
+
+  async preview(): Promise<MadePlan> {
+    const opened = await this.open()
+    return madePlan(opened, await this.plan(opened, 'if-proven'))
+  }
 
   open(): Promise<OpenedRetention> {
     return homeActivities().openRetention.executeWithOptions({ summary: 'Read the runbook files' }, [{ host: this.input.host }])
@@ -136,7 +129,10 @@ class Prune {
   /** After the removal: as many proven copies as the plan said are left. */
   async lookAgain(): Promise<Json> {
     const before = this.latest?.compliance ?? []
-    const { compliance } = await this.plan(await this.open(), 'proven')
+    const { compliance } = await this.plan(await this.open(), 'proven').catch((error: unknown) => {
+      const why = unreadBecause(error)
+      throw why === null ? error : proofUnknown(`what is left could not be looked at: ${why}`, null)
+    })
     const short = before.filter((line) => (compliance.find((now) => isSame(now, line))?.proven ?? 0) < line.provenLeft)
     if (short.length > 0) {
       throw ApplicationFailure.nonRetryable(

@@ -13,7 +13,7 @@ import type { HostRoute } from '../domain/proof/types.js'
 import type { DueEnrollment } from '../domain/vzdump/plan.js'
 import type { OpenedJobs, PlannedJobs } from '../domain/vzdump/run.js'
 import { ApprovalDesk } from './approval.js'
-import { type MadePlan, runChange, writeRunReceipt } from './change-shell.js'
+import { type MadePlan, proofUnknown, runChange, runPreview, unreadBecause } from './change-shell.js'
 import { vzdumpJobsInput } from './inputs.js'
 import { atHome, atSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
@@ -39,28 +39,16 @@ export async function vzdumpJobs(rawInput: VzdumpJobsInput): Promise<VzdumpJobsR
   const about = { runbook: RUNBOOK, host: input.host, requestedBy: input.requestedBy ?? null }
   const desk = new ApprovalDesk(RUNBOOK, input.host, about.requestedBy)
   const run = new JobsRun(input.host)
-  if (input.mode === 'audit') return await audit(run, about)
-  const result = await runChange({ ...about, desk, makePlan: () => run.plan(), prove: () => run.prove(), provesUnchanged: true })
+  const result =
+    input.mode === 'audit'
+      ? await runPreview(about, 'audit', () => run.plan(), audited)
+      : await runChange({ ...about, desk, makePlan: () => run.plan(), prove: () => run.prove(), provesUnchanged: true })
   return ended(run, result)
 }
 
-async function audit(run: JobsRun, about: { runbook: string; host: string; requestedBy: string | null }): Promise<VzdumpJobsResult> {
-  const startedAt = new Date().toISOString()
-  phase('audit', `Reading the jobs, guests, storages and archives of ${about.host}.`)
-  const made = await run.plan()
-  const { steps } = made.plan
+function audited({ plan: { steps } }: MadePlan): string {
   const would = steps.length === 0 ? 'everything is as vzdump.yaml wants' : `${steps.length} ${steps.length === 1 ? 'step' : 'steps'} would change that`
-  const result = {
-    state: 'done' as const,
-    message: `audit, nothing was changed: ${would}`,
-    planDigest: made.plan.digest,
-    steps: steps.map(({ id, what }) => ({ id, what, outcome: 'pending' as const, note: null })),
-    approval: null,
-    proof: null,
-  }
-  phase('receipt', 'Writing the baseline receipt.')
-  const receipt = await writeRunReceipt(about, made, result, startedAt)
-  return ended(run, { ...result, receipt })
+  return `audit, nothing was changed: ${would}`
 }
 
 /** The last thing that a run shows. */
@@ -102,7 +90,10 @@ class JobsRun {
     const due = this.#latest?.enrollments ?? []
     const enrollments: Json[] = []
     for (const enrollment of due) enrollments.push(await startEnrollment(this.host, enrollment))
-    const { plan } = await this.plan()
+    const { plan } = await this.plan().catch((error: unknown) => {
+      const why = unreadBecause(error)
+      throw why === null ? error : proofUnknown(`what remains could not be looked at: ${why}`, { enrollments })
+    })
     return { enrollments, remaining: plan.steps.map((step) => step.id) }
   }
 }

@@ -65,7 +65,7 @@ export class ChangeBench {
   furtherSteps: readonly PlanStep[] = []
   /** Stands between the product and the host. */
   transport: (ssh: Ssh) => Ssh = (ssh) => ssh
-  /** Holds a planning back. */
+  /** Holds a planning back, or lets it fail. */
   beforePlan: () => Promise<void> = async () => {}
   private workers: Worker[] = []
   private running: Promise<unknown> = Promise.resolve()

@@ -42,7 +42,8 @@ export interface AppliedPlan {
 }
 
 export interface ChangeResult {
-  readonly state: 'done' | 'already_so' | 'rejected' | 'timed_out' | 'rolled_back' | 'failed' | 'cancelled'
+  /** `unknown`: the host could not be read, so that no plan was made, or not be looked at after the change; `message` says which. */
+  readonly state: 'done' | 'already_so' | 'rejected' | 'timed_out' | 'rolled_back' | 'failed' | 'unknown' | 'cancelled'
   readonly message: string
   readonly planDigest: string | null
   readonly steps: readonly StepOutcome[]

@@ -2,7 +2,7 @@
 import { ApplicationFailure, proxyActivities, sleep } from '@temporalio/workflow'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import { ApprovalDesk } from '../../../src/workflows/approval.js'
-import { type MadePlan, runChange } from '../../../src/workflows/change-shell.js'
+import { type MadePlan, proofUnknown, runChange } from '../../../src/workflows/change-shell.js'
 import { atHome } from '../../../src/workflows/routes.js'
 
 export { applyChange } from '../../../src/workflows/apply-change.js'
@@ -14,8 +14,8 @@ export interface TestActivities {
 export interface TestChangeInput {
   readonly host: string
   readonly requestedBy?: string
-  /** `waits`: the proof takes an hour; `fails`: it does not come. */
-  readonly proof?: 'waits' | 'fails'
+  /** `waits`: the proof takes an hour; `fails`: it does not come; `unseen`: nobody can look. */
+  readonly proof?: 'waits' | 'fails' | 'unseen'
 }
 
 export async function testChange(input: TestChangeInput): Promise<ChangeResult> {
@@ -31,6 +31,7 @@ export async function testChange(input: TestChangeInput): Promise<ChangeResult> 
     prove: async () => {
       if (input.proof === 'waits') await sleep('1 hour')
       if (input.proof === 'fails') throw ApplicationFailure.nonRetryable('the canary did not come', 'NotProven')
+      if (input.proof === 'unseen') throw proofUnknown('the mailbox could not be read', { sent: true })
       return { seen: true }
     },
   })

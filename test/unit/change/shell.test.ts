@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sha256Hex } from '../../../src/domain/canonical.js'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
@@ -168,6 +169,19 @@ describe('a change', () => {
     expect(bench.state.applies.open(bench.name)).toEqual([])
   })
 
+  it('leaves the change, and does not call it done, when nobody can look whether it is proven', async () => {
+    const { handle, digest } = await bench.asked({ proof: 'unseen' })
+    await bench.answer(handle, 'approve', digest)
+    const result = await resultOf(handle)
+    expect(result).toMatchObject({
+      state: 'unknown',
+      message: expect.stringMatching(/stays so; not proven: the mailbox could not be read/),
+      proof: { sent: true },
+    })
+    expect(await bench.comment('daily')).toBe('ours')
+    expect(await bench.receipt(result)).toMatchObject({ outcome: { state: 'unknown', proof: { sent: true } } })
+  })
+
   it('does not take back what held before it came', async () => {
     bench.furtherSteps = [brokenStep(bench.name)]
     const { handle, digest } = await bench.asked()
@@ -204,6 +218,46 @@ describe('a change', () => {
     })
     expect([await bench.comment('daily'), await bench.comment('weekly')]).toEqual(['somebody', 'theirs'])
     expect(bench.state.applies.open(bench.name)).toHaveLength(1)
+  })
+})
+
+describe('a host that cannot be read', () => {
+  const unread = async () => {
+    throw ApplicationFailure.nonRetryable('b (connect_timeout): no answer', 'HostUnread')
+  }
+
+  it('ends the run as unknown, with words and a receipt, before anybody is asked', async () => {
+    bench.beforePlan = unread
+    const result = await resultOf(await bench.start())
+    expect(result).toMatchObject({
+      state: 'unknown',
+      planDigest: null,
+      steps: [],
+      message: expect.stringContaining('could not be read, so nothing is changed: b (connect_timeout)'),
+    })
+    expect(await bench.receipt(result)).toMatchObject({ approval: null, outcome: { state: 'unknown' } })
+  })
+
+  it('after an approval ends the run as unknown: nothing is done on what was seen days ago', async () => {
+    const { handle, digest } = await bench.asked()
+    bench.beforePlan = unread
+    await bench.answer(handle, 'approve', digest)
+    const result = await resultOf(handle)
+    expect(result).toMatchObject({ state: 'unknown', approval: { answers: [{ approver: 'ronny' }] } })
+    expect(await bench.effects()).toEqual([])
+    expect(await bench.receipt(result)).toMatchObject({ approval: { digest, approver: 'ronny' }, outcome: { state: 'unknown' } })
+  })
+
+  it('is told from a plan that is refused, and from a defect', async () => {
+    bench.beforePlan = async () => {
+      throw ApplicationFailure.nonRetryable('more than 200 steps', 'PlanRefused')
+    }
+    const refused = await resultOf(await bench.start())
+    expect(refused).toMatchObject({ state: 'failed', message: 'no plan: more than 200 steps', receipt: { number: expect.any(Number) } })
+    bench.beforePlan = async () => {
+      throw ApplicationFailure.nonRetryable('undefined is not a function', 'TypeError')
+    }
+    await expect(resultOf(await bench.start({}, '-again'))).rejects.toThrow()
   })
 })
 

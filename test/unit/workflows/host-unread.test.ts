@@ -1,0 +1,96 @@
+/** Runbooks whose host does not answer, under skipped time: what the activities say is scripted, the workflows and their retries are the product's. */
+import { fileURLToPath } from 'node:url'
+import { ApplicationFailure } from '@temporalio/common'
+import type { TestWorkflowEnvironment } from '@temporalio/testing'
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ChangeResult } from '../../../src/domain/change/apply.js'
+import { startTimeSkipping } from '../../support/time-skipping.js'
+
+let env: TestWorkflowEnvironment
+let workflowBundle: WorkflowBundleWithSourceMap
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  workflowBundle = await bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
+    logger: new DefaultLogger('ERROR'),
+  })
+  env = await startTimeSkipping()
+}, 120_000)
+afterAll(async () => await env?.teardown())
+
+const POLICY = { approvers: ['ronny'], needed: 1, mayApproveOwn: true, timeoutHours: 72, preApproveHarmless: true, signature: 'optional' }
+const PLAN = { runbook: 'x', host: 'pve', title: 'x', steps: [], warnings: [], facts: {}, digest: 'a'.repeat(64) }
+
+let plays = 0
+
+/** Runs a workflow whose host answers `answers` times and then no more. */
+async function play(workflow: string, input: object, answers: number, silence: () => never) {
+  plays += 1
+  const name = `unread-${plays}`
+  const receipts: object[] = []
+  let asked = 0
+  const observe = async () => {
+    asked += 1
+    return asked > answers ? silence() : ''
+  }
+  const opened = { route: { host: 'pve', site: 'shop', sshAlias: 'pve', sudo: false, node: 'pve' }, policy: POLICY, runbookDigest: 'd'.repeat(64) }
+  const home = {
+    openJobs: async () => ({ ...opened, questions: { schedules: [], prunes: [] }, today: '2026-11-21' }),
+    planJobs: async () => ({ plan: PLAN, warnings: [], baseline: {}, enrollments: [] }),
+    openRetention: async () => ({ ...opened, probe: {} }),
+    planPrune: async () => ({ plan: PLAN, compliance: [], toProve: [], table: '' }),
+    unfinishedApply: async () => null,
+    writeRunReceipt: async ({ body }: { body: object }) => ({ number: receipts.push(body), sha256: 'b'.repeat(64) }),
+  }
+  const queue = `nightshift-${name}`
+  const workers = await Promise.all([
+    Worker.create({ connection: env.nativeConnection, taskQueue: queue, workflowBundle, activities: { observeVzdump: observe, observeRetention: observe } }),
+    Worker.create({ connection: env.nativeConnection, taskQueue: `${name}-state`, activities: home }),
+  ])
+  const running = Promise.all(workers.map((worker) => worker.run()))
+  try {
+    const result: ChangeResult = await env.client.workflow.execute(workflow, { workflowId: name, taskQueue: queue, args: [{ host: 'pve', ...input }] })
+    return { result, receipts, asked }
+  } finally {
+    for (const worker of workers) worker.shutdown()
+    await running
+  }
+}
+
+function unreachable(): never {
+  throw ApplicationFailure.retryable('pve (connect_refused): nobody listens at pve:22', 'HostUnread')
+}
+function implausible(): never {
+  throw ApplicationFailure.nonRetryable('pve names no guest at all, which is not believed', 'NotBelieved')
+}
+
+describe('a run whose host does not answer', () => {
+  it.each([
+    ['vzdumpJobs', {}],
+    ['vzdumpJobs', { mode: 'audit' }],
+    ['retentionPrune', {}],
+    ['retentionPrune', { mode: 'remove' }],
+  ])('%s %j asks a few times, then ends as unknown, with a receipt', async (workflow, input) => {
+    const { result, receipts, asked } = await play(workflow, input, 0, unreachable)
+    expect(asked).toBe(5)
+    expect(result).toMatchObject({ state: 'unknown', planDigest: null, steps: [], receipt: { number: 1 } })
+    expect(result.message).toBe(
+      'pve could not be read, so nothing is changed: pve (connect_refused): nobody listens at pve:22; run it again when the host answers',
+    )
+    expect(receipts).toMatchObject([{ kind: workflow, outcome: { state: 'unknown' }, observed: { host: 'pve' } }])
+  })
+
+  it('vzdumpJobs does not ask again where the answer is not believed', async () => {
+    const { result, asked } = await play('vzdumpJobs', {}, 0, implausible)
+    expect(asked).toBe(1)
+    expect(result).toMatchObject({ state: 'unknown', message: expect.stringContaining('not believed') })
+  })
+
+  it('vzdumpJobs whose host falls silent before the last look does not end as done', async () => {
+    const { result, receipts } = await play('vzdumpJobs', {}, 1, unreachable)
+    expect(result).toMatchObject({ state: 'unknown', message: expect.stringContaining('what remains could not be looked at'), proof: { enrollments: [] } })
+    expect(receipts).toMatchObject([{ outcome: { state: 'unknown' } }])
+  })
+})
