@@ -39,21 +39,25 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/**
- * systemd needs three inotify instances, and a user may have 128 of them by default (fs.inotify.max_user_instances): some forty hosts.
- * @returns what to tell somebody whose host did not boot, when that is the likely cause
- */
+/** What systemd takes as a host's first process: for the time zone, for mounts, for cgroups. */
+export const INOTIFY_PER_HOST = 3
+
+/** @returns how many inotify instances are left of those that the kernel gives to one user (fs.inotify.max_user_instances, 128 by default: some forty hosts) */
+export function inotifyRoom(): number {
+  return mostInotify() - readdirSync('/proc').reduce((sum, name) => sum + (/^\d+$/.test(name) ? inotifyInstances(name) : 0), 0)
+}
+
+/** @returns what to tell somebody whose host did not boot, when too few inotify instances are the likely cause */
 export function inotifyAdvice(): { found: string; next: string } | undefined {
-  const most = Number(readFileSync('/proc/sys/fs/inotify/max_user_instances', 'utf8'))
-  const used = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .reduce((sum, pid) => sum + inotifyInstances(pid), 0)
-  if (used + 3 < most) return undefined
+  if (inotifyRoom() > INOTIFY_PER_HOST) return undefined
+  const most = mostInotify()
   return {
     found: `all ${most} inotify instances that the kernel gives to one user are in use`,
     next: `take another lab down, or allow more: sysctl -w fs.inotify.max_user_instances=${Math.max(1024, most * 2)}`,
   }
 }
+
+const mostInotify = (): number => Number(readFileSync('/proc/sys/fs/inotify/max_user_instances', 'utf8'))
 
 function inotifyInstances(pid: string): number {
   try {

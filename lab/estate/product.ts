@@ -1,7 +1,6 @@
 /**
  * The product, as the lab uses it: as a program, by its command line, like any operator. Nothing of it is imported.
  */
-import { randomInt } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { execa, type ResultPromise } from 'execa'
 import type { StatusDocument } from '../../src/domain/status.js'
 import { packageRoot } from '../../src/temporal/package-root.js'
+import { anyFreePort } from '../../src/temporal/ports.js'
 import { LabError } from '../errors.js'
 import type { Lab } from '../lab.js'
 
@@ -26,7 +26,6 @@ export class Product {
   /** Starts it with a Temporal server of its own; done when the first pass has left a status. @throws LabError when it ends before */
   static async start(lab: Lab): Promise<Product> {
     await mkdir(lab.paths.temporal, { recursive: true })
-    const port = randomInt(20_000, 30_000)
     const logPath = join(lab.paths.home, 'nightshift-up.log')
     const log = createWriteStream(logPath)
     const argv = [
@@ -34,9 +33,9 @@ export class Product {
       '--config',
       lab.paths.config,
       '--temporal-port',
-      String(port),
+      String(await anyFreePort()),
       '--ui-port',
-      String(port + 1000),
+      String(await anyFreePort()),
       '--temporal-data',
       lab.paths.temporal,
       '--json',

@@ -2,17 +2,17 @@
  * What may go wrong between a pass and the mailbox, with the whole product on the lab's real mail server. What counts is what lies in the mailboxes: nothing lost,
  * nothing double.
  */
-import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { Document, YAMLMap, YAMLSeq } from 'yaml'
 import type { LabHost } from '../../lab/host.js'
-import { openLab } from '../../lab/lab.js'
 import { ACCOUNTS, MAIL_HOST, WEBHOOK_HOST, WEBHOOK_LOG, webhookUrl } from '../../lab/mail/names.js'
 import type { DeskSnapshot } from '../../src/domain/desk/snapshot.js'
+import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
 import { eventually, makePlace, onePass, type TestPlace } from '../support/place.js'
 
 const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
-const lab = inject('lab')
+const lab = await testLab('alert-faults')
 let server: LabHost
 let webhook: LabHost
 let where: TestPlace
@@ -20,11 +20,10 @@ let up: RunningUp
 const undo: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
-  const opened = await openLab(lab.name)
-  server = opened.host(MAIL_HOST)
-  webhook = opened.host(WEBHOOK_HOST)
-  where = await makePlace(lab.config)
-  await where.edit('alerts.yaml', (document) => document.setIn(['second_channel', 'url'], webhookUrl(opened.record.subnet)))
+  server = lab.host(MAIL_HOST)
+  webhook = lab.host(WEBHOOK_HOST)
+  where = await makePlace(lab.paths.config)
+  await where.edit('alerts.yaml', (document) => document.setIn(['second_channel', 'url'], webhookUrl(lab.record.subnet)))
   await staged({ per_hour: 1000 })
   up = await startUp(where, [], /A pass every/)
   await onePass(where)
@@ -34,7 +33,6 @@ afterEach(async () => {
 })
 afterAll(async () => {
   await up?.stop()
-  await staged({})
   await where?.remove()
 })
 

@@ -6,8 +6,9 @@ import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { execa } from 'execa'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../src/temporal/package-root.js'
+import { testLab } from '../support/lab.js'
 import { environmentOf, PROGRAM, type RunningUp, startUp } from '../support/nightshift.js'
 
 const root = packageRoot()
@@ -40,18 +41,18 @@ const inline = pages.flatMap(({ file, text }) =>
   [...text.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/`(nightshift [a-z][^`]*)`/g)].map((match) => ({ file, command: match[1] ?? '' })),
 )
 
+const { paths } = await testLab('docs')
 let scratch: string
 let up: RunningUp | undefined
 let env: NodeJS.ProcessEnv
 
 beforeAll(async () => {
-  const lab = inject('lab')
   scratch = await mkdtemp(join(tmpdir(), 'nightshift-docs-'))
   await cp(join(root, 'runbooks'), join(scratch, 'runbooks'), { recursive: true })
   await writeFile(join(scratch, 'nightshift'), `#!/bin/sh\nexec "${process.execPath}" "${PROGRAM}" "$@"\n`, { mode: 0o755 })
   await symlink(join(root, 'package.json'), join(scratch, 'package.json'))
-  env = { ...environmentOf({ config: lab.config, state: lab.state }), PATH: `${scratch}:${process.env.PATH}` }
-  up = await startUp({ config: lab.config, state: lab.state })
+  env = { ...environmentOf({ config: paths.config, state: paths.state }), PATH: `${scratch}:${process.env.PATH}` }
+  up = await startUp({ config: paths.config, state: paths.state })
 }, 120_000)
 
 afterAll(async () => {

@@ -2,26 +2,25 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client, WorkflowHandle } from '@temporalio/client'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { applyState } from '../../lab/estate/index.js'
 import type { LabHost } from '../../lab/host.js'
-import { type Lab, openLab } from '../../lab/lab.js'
 import { ACCOUNTS, MAIL_HOST } from '../../lab/mail/names.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { GatesResult } from '../../src/workflows/drift-gates.js'
 import type { EmailRelayResult } from '../../src/workflows/email-relay.js'
+import { testLab } from '../support/lab.js'
 import { startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
 
 const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
-const { name } = inject('lab')
+const lab = await testLab('email-relay', { hosts: ['pve', 'proxmox-home', MAIL_HOST], state: 'as-found' })
+const { name } = lab
 const undo: (() => Promise<unknown>)[] = []
-let lab: Lab
 let place: TestPlace
 let client: Client
 
 beforeEach(async () => {
-  lab = await openLab(name)
   await applyState(lab, 'as-found')
   place = await makePlace(lab.paths.config)
   undo.push(() => place.remove())
@@ -34,10 +33,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step()
-})
-
-afterAll(async () => {
-  await applyState(await openLab(name), 'healthy')
 })
 
 const shell = async (host: LabHost, script: string) => (await host.exec(['sh', '-c', script])).stdout

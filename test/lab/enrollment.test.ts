@@ -3,15 +3,14 @@
  * Temporal server are killed in the middle of the wait.
  */
 import { execa } from 'execa'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, type YAMLMap, type YAMLSeq } from 'yaml'
 import type { LabHost } from '../../lab/host.js'
-import { openLab } from '../../lab/lab.js'
-import { packageRoot } from '../../src/temporal/package-root.js'
+import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, onePass, type TestPlace } from '../support/place.js'
 
-const lab = inject('lab')
+const lab = await testLab('enrollment', { hosts: ['pve'] })
 const JOB = 'lab-minutes'
 const WORKFLOW = `enroll/pve/${JOB}`
 const WAIT = `first-artifacts/pve/${JOB}`
@@ -22,15 +21,14 @@ let up: RunningUp
 let pve: LabHost
 
 beforeAll(async () => {
-  const estate = await openLab(lab.name)
-  pve = estate.host('pve')
+  pve = lab.host('pve')
   // Archives of 20 MB (the scheduler reads that at its start), so that reading one whole takes a second; the job backs up 209 already.
   await sh(
     `sed -i 's/"209":[0-9.]*/"209":20000000/; s/"21[23]":[0-9.]*/&x/g; s/:[0-9.]*x/:20000000/g' /etc/nightshift-lab/pve.json; rm -f ${DUMP}/vzdump-qemu-21[23]-*; systemctl restart pvescheduler`,
   )
   await sh(`pvesh set /cluster/backup/backup-pve-daily --vmid 200,202,203,204,205,206,207,209,210,211,212,214,215`)
   await sh(`pvesh create /cluster/backup --id ${JOB} --schedule '*:0/2' --storage tank-backups --vmid 209 --mode snapshot --compress zstd --enabled 1`)
-  where = await makePlace(lab.config)
+  where = await makePlace(lab.paths.config)
   await where.edit('vzdump.yaml', (document) => {
     const jobs = document.getIn(['hosts', 0, 'jobs']) as YAMLSeq
     const daily = jobs.items[0] as YAMLMap
@@ -48,8 +46,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await up?.stop()
   await where?.remove()
-  await execa(process.execPath, [`${packageRoot()}/dist/lab/cli.js`, '--lab', lab.name, 'reset'])
-}, 300_000)
+})
 
 async function sh(command: string): Promise<string> {
   const { stdout } = await pve.exec(['sh', '-c', command])

@@ -1,31 +1,29 @@
 /**
- * One lab for all tests against the lab: the whole estate, named `test`, in state healthy. It is made anew, so that nothing of an interrupted run is
- * left in it, and removed at the end. NIGHTSHIFT_KEEP_LAB=1 keeps it, for looking at it afterwards.
+ * Before and after the tests against labs: one run a checkout at a time, and no lab of an earlier run that was killed. Each test file makes the lab it needs
+ * (`test/support/lab.ts`).
  */
-import type { TestProject } from 'vitest/node'
-import { writeConfig } from '../../lab/config.js'
+import { existsSync, readdirSync } from 'node:fs'
 import { downLab } from '../../lab/down.js'
-import { applyState } from '../../lab/estate/index.js'
-import { upLab } from '../../lab/up.js'
+import { lockLab } from '../../lab/lock.js'
+import { labsFolder } from '../../lab/names.js'
+import { LAB_PREFIX } from '../support/lab-names.js'
 
-declare module 'vitest' {
-  interface ProvidedContext {
-    lab: { name: string; home: string; config: string; state: string; temporal: string }
+export default async function setup(): Promise<() => Promise<void>> {
+  const lock = await lockLab(LAB_PREFIX).catch((error: unknown) => {
+    throw new Error(`the tests of this checkout are running already, or its labs cannot be locked: ${String(error)}`, { cause: error })
+  })
+  await downAll()
+  return async () => {
+    if (process.env.NIGHTSHIFT_KEEP_LAB !== '1') await downAll()
+    await lock.releaseAndRemove()
   }
 }
 
-const NAME = 'test'
-
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const say = (line: string) => void process.stderr.write(`${line}\n`)
-  await downLab(NAME, { say })
-  const lab = await upLab(NAME, { say })
-  await writeConfig(lab)
-  await applyState(lab, 'healthy', { log: say })
-  const { home, config, state, temporal } = lab.paths
-  project.provide('lab', { name: NAME, home, config, state, temporal })
-  return async () => {
-    if (process.env.NIGHTSHIFT_KEEP_LAB === '1') say(`the lab "${NAME}" is kept: npm run lab -- --lab ${NAME} down`)
-    else await downLab(NAME, { say })
+/** Removes the labs of this checkout's tests. A lab's lock is the first thing that is made of it, and the last that goes. */
+async function downAll(): Promise<void> {
+  const files = existsSync(labsFolder()) ? readdirSync(labsFolder()) : []
+  const names = files.flatMap((file) => /^\.(.+)\.lock$/.exec(file)?.[1] ?? [])
+  for (const name of names.filter((each) => each.startsWith(`${LAB_PREFIX}-`))) {
+    await downLab(name, { say: (line) => void process.stderr.write(`${line}\n`) })
   }
 }

@@ -2,25 +2,20 @@
  * Everything that really went wrong once, staged on real hosts and read by the real program: the right state, reason and cause,
  * and nothing else turned wrong. The same cases as `npm run lab -- incidents`, and the faults of hosts and files beside them.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CASES, isIncident } from '../../lab/estate/cases/index.js'
 import { compareWithExpected } from '../../lab/estate/compare.js'
 import { onlyPassesOnDemand, stage, wrongIn } from '../../lab/estate/incidents.js'
 import { applyState } from '../../lab/estate/index.js'
 import { Product } from '../../lab/estate/product.js'
-import { type Lab, openLab } from '../../lab/lab.js'
 import type { StatusDocument } from '../../src/domain/status.js'
+import { testLab } from '../support/lab.js'
 
-let lab: Lab
+const lab = await testLab('incidents')
 let product: Product
 let healthy: StatusDocument
-let estateYaml: string
 
 beforeAll(async () => {
-  lab = await openLab(inject('lab').name)
-  estateYaml = readFileSync(join(lab.paths.config, 'estate.yaml'), 'utf8')
   onlyPassesOnDemand(lab)
   product = await Product.start(lab)
   healthy = await product.pass()
@@ -28,8 +23,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await product?.stop()
-  writeFileSync(join(lab.paths.config, 'estate.yaml'), estateYaml)
-  for (const left of [lab.paths.state, join(lab.paths.config, 'receipt-head.json')]) rmSync(left, { recursive: true, force: true })
 })
 
 test('the healthy estate has no false word: every target, guest, job, storage and host is fine or waived', () => {

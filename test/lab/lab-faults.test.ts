@@ -11,8 +11,9 @@ import { mendAll } from '../../lab/mend.js'
 import { labStatus } from '../../lab/status.js'
 import { grantTrust, revokeTrust } from '../../lab/trust.js'
 import { upLab } from '../../lab/up.js'
+import { labName } from '../support/lab-names.js'
 
-const NAME = 'life-faults'
+const NAME = labName('lab-faults')
 let lab: Lab
 let pve: LabHost
 let nas: LabHost

@@ -14,6 +14,7 @@ import { labLinks } from '../../lab/network.js'
 import { findRemains, isNothing, loopDevicesBelow, mountsBelow } from '../../lab/remains.js'
 import { stopLab, upLab } from '../../lab/up.js'
 import { packageRoot } from '../../src/temporal/package-root.js'
+import { labName } from '../support/lab-names.js'
 
 const SMALL = ['pve', 'nas']
 const CLI = join(packageRoot(), 'dist', 'lab', 'cli.js')
@@ -67,7 +68,7 @@ function cgroupLine(pid: string): string {
 
 describe('a lab', () => {
   it('runs beside another one, each with its own hosts behind the same names', async () => {
-    const [one, two] = await Promise.all([smallLab('life-one'), smallLab('life-two')])
+    const [one, two] = await Promise.all([smallLab(labName('one')), smallLab(labName('two'))])
     expect(one.record.subnet).not.toBe(two.record.subnet)
     await one.host('nas').exec(['sh', '-c', 'echo one > /volume1/whose'])
     await two.host('nas').exec(['sh', '-c', 'echo two > /volume1/whose'])
@@ -76,60 +77,60 @@ describe('a lab', () => {
     // pve reaches the NAS of its own lab as the offsite transfer does.
     expect(await ssh(one, 'pve', 'ssh -o BatchMode=yes nas cat /volume1/whose')).toBe('one')
 
-    await downLab('life-one')
-    await expectNoTraces('life-one')
+    await downLab(labName('one'))
+    await expectNoTraces(labName('one'))
     expect(await ssh(two, 'nas', 'cat /volume1/whose')).toBe('two')
   })
 
   it('leaves nothing behind after down, its disks included', async () => {
-    const lab = await smallLab('life-gone')
+    const lab = await smallLab(labName('gone'))
     await lab.host('nas').mountDisk({ name: 'volume1', path: '/volume1', sizeBytes: 8 * 2 ** 40 })
     await lab.host('pve').mountShare({ path: '/mnt/pve/share', from: lab.host('nas'), disk: 'volume1', subPath: '/backups' })
     await lab.host('pve').exec(['sh', '-c', 'echo shared > /mnt/pve/share/file'])
     expect((await lab.host('nas').exec(['cat', '/volume1/backups/file'])).stdout).toBe('shared\n')
     expect(mountsBelow(lab.paths.home)).toEqual([])
     expect(loopDevicesBelow(lab.paths.home)).toHaveLength(1)
-    expect(pidsIn(labCgroup('life-gone')).length).toBeGreaterThan(4)
+    expect(pidsIn(labCgroup(labName('gone'))).length).toBeGreaterThan(4)
 
-    expect(await downLab('life-gone')).toBe(true)
-    await expectNoTraces('life-gone')
-    expect(await downLab('life-gone')).toBe(false)
+    expect(await downLab(labName('gone'))).toBe(true)
+    await expectNoTraces(labName('gone'))
+    expect(await downLab(labName('gone'))).toBe(false)
   })
 
   it('ends the programs that have its files open, such as a Temporal server on its database', async () => {
-    const lab = await smallLab('life-users')
+    const lab = await smallLab(labName('users'))
     writeFileSync(join(lab.paths.home, 'database'), '')
     const user = execa('sh', ['-c', 'exec 3<"$1"; trap "" TERM; echo open; while :; do sleep 100; done', 'user', join(lab.paths.home, 'database')], {
       reject: false,
     })
     await once(user.stdout, 'data')
-    await downLab('life-users')
+    await downLab(labName('users'))
     expect((await user).signal).toBe('SIGKILL')
-    await expectNoTraces('life-users')
+    await expectNoTraces(labName('users'))
   }, 60_000)
 
   it('continues with its files, keys and addresses when it is stopped and brought up again', async () => {
-    const lab = await smallLab('life-again')
+    const lab = await smallLab(labName('again'))
     await lab.host('nas').mountDisk({ name: 'volume1', path: '/volume1', sizeBytes: 2 ** 40 })
     await lab.host('nas').exec(['sh', '-c', 'echo kept > /volume1/file'])
     await stopLab(lab)
     expect(lab.host('nas').isRunning()).toBe(false)
-    const again = await upLab('life-again')
+    const again = await upLab(labName('again'))
     expect([...again.hosts.keys()]).toEqual(SMALL)
     expect(again.record.subnet).toBe(lab.record.subnet)
     expect(await ssh(again, 'nas', 'cat /volume1/file')).toBe('kept')
   })
 
   it('is changed by one program at a time, and the lock goes with its holder', async () => {
-    await smallLab('life-lock')
-    const held = await lockLab('life-lock')
-    await expect(downLab('life-lock')).rejects.toThrow(/another lab program is changing the lab "life-lock"/)
+    await smallLab(labName('lock'))
+    const held = await lockLab(labName('lock'))
+    await expect(downLab(labName('lock'))).rejects.toThrow(`another lab program is changing the lab "${labName('lock')}"`)
     await held.release()
-    expect(await downLab('life-lock')).toBe(true)
+    expect(await downLab(labName('lock'))).toBe(true)
   })
 
   it.each([150, 450, 900, 1500, 2200])('is removed whole when the program was killed %i ms into up', async (milliseconds) => {
-    const name = 'life-killed'
+    const name = labName('killed')
     made.add(name)
     const up = execa(process.execPath, [CLI, '--lab', name, 'up', '--hosts', SMALL.join(','), '--state', 'none'], { reject: false, stdin: 'ignore' })
     await delay(milliseconds)
@@ -141,7 +142,7 @@ describe('a lab', () => {
   })
 
   it('is mended by up when the program was killed in the middle of an earlier one', async () => {
-    const name = 'life-mended'
+    const name = labName('mended')
     made.add(name)
     const up = execa(process.execPath, [CLI, '--lab', name, 'up', '--hosts', SMALL.join(','), '--state', 'none'], { reject: false, stdin: 'ignore' })
     // In the middle: the first host has its files, the lab does not answer yet.
@@ -154,24 +155,24 @@ describe('a lab', () => {
   })
 
   it('is removed whole when its record is gone', async () => {
-    const lab = await smallLab('life-lost')
+    const lab = await smallLab(labName('lost'))
     rmSync(lab.paths.record)
-    await expect(openLab('life-lost')).rejects.toThrow(/there is no lab "life-lost"/)
-    await downLab('life-lost')
-    await expectNoTraces('life-lost')
+    await expect(openLab(labName('lost'))).rejects.toThrow(`there is no lab "${labName('lost')}"`)
+    await downLab(labName('lost'))
+    await expectNoTraces(labName('lost'))
   })
 })
 
 describe('lab exec', () => {
   it('passes stdin, output and the exit code, and options behind -- belong to the program', async () => {
-    await smallLab('life-exec')
-    const result = await cli(['--lab', 'life-exec', 'exec', 'pve', '--', 'sh', '-c', 'cat; echo err >&2; id -u; exit 7', '--json'], 'in\n')
+    await smallLab(labName('exec'))
+    const result = await cli(['--lab', labName('exec'), 'exec', 'pve', '--', 'sh', '-c', 'cat; echo err >&2; id -u; exit 7', '--json'], 'in\n')
     expect(result).toMatchObject({ exitCode: 7, stdout: 'in\n0', stderr: 'err' })
   })
 
   it('says which hosts there are when asked for another one', async () => {
-    await smallLab('life-names')
-    const result = await cli(['--lab', 'life-names', '--json', 'exec', 'nass', '--', 'true'])
+    await smallLab(labName('names'))
+    const result = await cli(['--lab', labName('names'), '--json', 'exec', 'nass', '--', 'true'])
     expect(result.exitCode).toBe(64)
     expect(JSON.parse(result.stdout)).toMatchObject({
       schema: 'nightshift.error/1',

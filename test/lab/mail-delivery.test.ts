@@ -2,23 +2,24 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LabHost } from '../../lab/host.js'
-import { openLab } from '../../lab/lab.js'
 import { ACCOUNTS, IMAPS_PORT, MAIL_HOST, SMTPS_PORT, SUBMISSION_PORT } from '../../lab/mail/names.js'
 import { type MailboxAccess, wasDelivered } from '../../src/activities/delivery/mailbox.js'
 import { type SmtpAccess, SmtpSender } from '../../src/activities/delivery/smtp.js'
 import type { OutgoingMail } from '../../src/domain/desk/delivery.js'
+import { testLab } from '../support/lab.js'
 
 const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
+const lab = await testLab('mail-delivery', { hosts: [MAIL_HOST] })
 let server: LabHost
 let smtp: SmtpAccess
 let mailbox: MailboxAccess
 const sender = new SmtpSender((text) => text)
 
 beforeAll(async () => {
-  const { name, config } = inject('lab')
-  server = (await openLab(name)).host(MAIL_HOST)
+  const { config } = lab.paths
+  server = lab.host(MAIL_HOST)
   const secret = (account: string) => readFileSync(join(config, 'secrets', account), 'utf8').trim()
   const authority = readFileSync(join(config, 'keys', 'mail-authority.crt'), 'utf8')
   smtp = { server: server.address, port: SMTPS_PORT, security: 'tls', authority, username: ALERTS, password: secret(ALERTS) }

@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { execa } from 'execa'
-import { afterEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import type { YAMLMap, YAMLSeq } from 'yaml'
-import { openLab } from '../../lab/lab.js'
 import { packageRoot } from '../../src/temporal/package-root.js'
+import { anyFreePort } from '../../src/temporal/ports.js'
+import { testLab } from '../support/lab.js'
 import { environmentOf, nightshift, type RunningUp, startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, onePass, statusOf, type TestPlace } from '../support/place.js'
 
-const lab = inject('lab')
+const lab = await testLab('monitor-faults')
 const undo: (() => Promise<unknown>)[] = []
 
 afterEach(async () => {
@@ -19,7 +20,7 @@ afterEach(async () => {
 })
 
 async function place(state?: string): Promise<TestPlace> {
-  const made = await makePlace(lab.config, state)
+  const made = await makePlace(lab.paths.config, state)
   undo.push(() => made.remove())
   return made
 }
@@ -53,7 +54,8 @@ describe('the runbook files', () => {
     await where.edit('inventory.yaml', (document) => {
       for (const target of targetsOf(document)) target.set('enabled', false)
     })
-    const once = await nightshift(where, ['up', '--once', '--json', '--temporal-port', '17401', '--ui-port', '17402'])
+    const ports = ['--temporal-port', String(await anyFreePort()), '--ui-port', String(await anyFreePort())]
+    const once = await nightshift(where, ['up', '--once', '--json', ...ports])
     expect(once.exitCode).toBe(3)
     expect(JSON.parse(once.stdout)).toMatchObject({ verdict: 'unknown', expected: 0, seen: 0 })
   })
@@ -77,10 +79,8 @@ describe('passes', () => {
 
   it('survive kill -9 of nightshift and of its Temporal server in the middle, and are finished after the restart', async () => {
     const where = await place()
-    const slow = await openLab(lab.name)
     await labCommand('latency', '550')
     undo.push(() => labCommand('latency', '0'))
-    expect(slow.name).toBe(lab.name)
     const first = await startUp(where, [], /A pass every/)
     const before = (await statusOf(where)).status
     const run = nightshift(where, ['run', 'backupMonitor', '--detach', '--json'])
@@ -165,9 +165,8 @@ describe('a full disk', () => {
 describe('secrets', () => {
   it('that hosts print where things fail are in no history, log, status or receipt', async () => {
     const canary = 'Zx7-canary-Qw93'
-    const estate = await openLab(lab.name)
-    const nas = estate.host('nas')
-    const pve = estate.host('pve')
+    const nas = lab.host('nas')
+    const pve = lab.host('pve')
     const profile = `${nas.sshUser.home}/.bashrc`
     await nas.exec([
       'sh',

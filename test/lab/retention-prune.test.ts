@@ -1,15 +1,15 @@
 /** retentionPrune end to end: real sshd, the emulated Proxmox, archives that can really be read, the compiled program, answers by a person. */
 import type { Client, WorkflowHandle } from '@temporalio/client'
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeRealArchives } from '../../lab/estate/real-archives.js'
 import type { LabHost } from '../../lab/host.js'
-import { openLab } from '../../lab/lab.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { RetentionPruneResult } from '../../src/workflows/retention-prune.js'
+import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
 
-const lab = inject('lab')
+const lab = await testLab('retention-prune', { hosts: ['pve'] })
 const STORAGE = 'tank-backups'
 const FOLDER = '/tank/backups/vzdump/dump'
 const VMID = 211
@@ -25,7 +25,7 @@ afterEach(async () => {
 let pve: LabHost
 let shared: Running
 beforeAll(async () => {
-  pve = (await openLab(lab.name)).host('pve')
+  pve = lab.host('pve')
   shared = await start()
 })
 afterAll(async () => await shared?.stop())
@@ -68,7 +68,7 @@ interface Running {
 }
 
 async function start(): Promise<Running> {
-  const place = await makePlace(lab.config)
+  const place = await makePlace(lab.paths.config)
   const up = await startUp(place)
   const { client, close } = await clientOf(up, lab.name)
   const stop = async () => {

@@ -31,9 +31,10 @@ import { taskQueueOf, workflowIds } from '../../src/domain/ids.js'
 import { loadRunbooks } from '../../src/runbooks/index.js'
 import { openState, type StateFolder } from '../../src/state/index.js'
 import { startHomeWorker } from '../../src/worker.js'
+import { labName } from '../support/lab-names.js'
 import { serverNow, startTimeSkipping } from '../support/time-skipping.js'
 
-const LAB = 'story'
+const LAB = labName('story')
 const HOST = 'proxmox-home'
 const ZONE = 'America/New_York'
 const JOBS = ['backup-home-p0-daily', 'backup-home-p1-daily', 'backup-home-p2-weekly'] as const

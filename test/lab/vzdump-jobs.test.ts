@@ -2,14 +2,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client, WorkflowHandle } from '@temporalio/client'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { applyState } from '../../lab/estate/index.js'
 import type { LabHost } from '../../lab/host.js'
-import { type Lab, openLab } from '../../lab/lab.js'
 import type { StatusDocument } from '../../src/domain/status.js'
 import { loadRunbooks } from '../../src/runbooks/index.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { VzdumpJobsResult } from '../../src/workflows/vzdump-jobs.js'
+import { testLab } from '../support/lab.js'
 import { nightshift, startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
 
@@ -17,16 +17,14 @@ const HOME = 'proxmox-home'
 const P0 = 'backup-home-p0-daily'
 const P2 = 'backup-home-p2-weekly'
 
-const { name } = inject('lab')
+const lab = await testLab('vzdump-jobs', { hosts: ['pve', HOME], state: 'as-found' })
+const { name } = lab
 const undo: (() => Promise<unknown>)[] = []
-let lab: Lab
-let home: LabHost
+const home = lab.host(HOME)
 let place: TestPlace
 let client: Client
 
 beforeEach(async () => {
-  lab = await openLab(name)
-  home = lab.host(HOME)
   await applyState(lab, 'as-found')
   place = await makePlace(lab.paths.config)
   undo.push(() => place.remove())
@@ -39,10 +37,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step()
-})
-
-afterAll(async () => {
-  await applyState(await openLab(name), 'healthy')
 })
 
 type Row = Record<string, unknown> & { id: string }

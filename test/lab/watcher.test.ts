@@ -2,19 +2,20 @@
  * The watcher against a lab: put on a host by the steps of its plan, started by that host's systemd, left marks by a running nightshift, and mailing through that
  * host's own Postfix, as the installer left it, to an inbox that such a host can reach.
  */
-import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
+import { afterEach, beforeAll, expect, it } from 'vitest'
 import type { LabHost } from '../../lab/host.js'
-import { openLab } from '../../lab/lab.js'
 import { ACCOUNTS, MAIL_HOST } from '../../lab/mail/names.js'
 import { parseReport, remoteProgram } from '../../src/domain/change/remote-program.js'
 import { parseRelayReading, relayProbe } from '../../src/domain/relay/probe-program.js'
 import { type WatcherOrder, watcherPaths, watchersOf } from '../../src/domain/relay/watcher.js'
 import { planWatcher, watcherGate, watcherQuestions } from '../../src/domain/relay/watcher-plan.js'
 import { loadRunbooks } from '../../src/runbooks/index.js'
+import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
 
-const lab = inject('lab')
+const HOST = 'proxmox-home'
+const lab = await testLab('watcher', { hosts: [HOST, MAIL_HOST] })
 const PERSONAL = ACCOUNTS[2]
 const paths = watcherPaths(lab.name)
 const service = paths.service.slice(paths.service.lastIndexOf('/') + 1)
@@ -25,7 +26,7 @@ const undo: (() => Promise<unknown>)[] = []
 
 /** A pass a minute, so that three of them are three minutes; the mail goes where an unrelayed host gets it to. */
 async function place(): Promise<TestPlace> {
-  const made = await makePlace(lab.config)
+  const made = await makePlace(lab.paths.config)
   undo.push(() => made.remove())
   await made.edit('estate.yaml', (document) => document.setIn(['monitor', 'every_minutes'], 1))
   await made.edit('email-relay.yaml', (document) => document.setIn(['watcher', 0, 'mail_to'], PERSONAL))
@@ -39,9 +40,8 @@ async function up(where: TestPlace): Promise<RunningUp> {
 }
 
 beforeAll(async () => {
-  const opened = await openLab(lab.name)
-  host = opened.host('proxmox-home')
-  mailServer = opened.host(MAIL_HOST)
+  host = lab.host(HOST)
+  mailServer = lab.host(MAIL_HOST)
   const where = await place()
   const [declared] = watchersOf(await loadRunbooks(where.config))
   if (declared === undefined) throw new Error('email-relay.yaml declares no watcher')
@@ -50,7 +50,6 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step()
 })
-afterAll(() => bring(null))
 
 async function read() {
   const questions = watcherQuestions(lab.name)
