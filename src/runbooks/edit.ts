@@ -2,7 +2,7 @@
  * Edits of runbook files by programs: comments and order stay, the file is replaced in one step, and nothing is written when
  * somebody else changed the file meanwhile.
  */
-import { realpath } from 'node:fs/promises'
+import { realpathSync } from 'node:fs'
 import { type Document, isMap, isSeq, parseDocument, type ToStringOptions, visit, type YAMLMap } from 'yaml'
 import { sha256Hex } from '../domain/canonical.js'
 import { replaceFile } from '../files/replace-file.js'
@@ -41,8 +41,8 @@ export async function readForEdit(path: string): Promise<{ text: string; sha256:
  * whatever `edit` throws. In all of these cases the file is as it was.
  */
 export async function editYamlFile(path: string, expectedSha256: string, edit: (document: Document) => void): Promise<{ changed: boolean; sha256: string }> {
-  // The file behind a symbolic link is edited, the link stays.
-  const file = await realpath(path)
+  // The file behind a symbolic link is edited, the link stays. Looked up without waiting: whoever calls first is first in the queue.
+  const file = realpathSync(path)
   return await oneAtATime(file, async () => {
     const before = await readForEdit(file)
     if (before.sha256 !== expectedSha256) throw new EditConflict(path, expectedSha256, before.sha256)

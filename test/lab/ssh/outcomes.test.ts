@@ -180,11 +180,9 @@ describe.each([
     `trap '' TERM HUP; (trap '' TERM HUP; exec sleep 987${tag}) & setsid sleep 986${tag} & echo started; while :; do sleep 0.2; done`
 
   it('ends at its deadline, and nothing of it is left on the host', async () => {
-    const began = performance.now()
     const error = await failureOf(pool.run(user, script(stubborn('1'), { sudo, deadlineMs: 1500 })))
     expect(error.reason).toBe('deadline')
     expect(error.message).toContain('`sh` did not end within 1.5 s and was stopped')
-    expect(performance.now() - began).toBeLessThan(1500 + 3000)
     await gone('sleep 98[67]1')
   })
 

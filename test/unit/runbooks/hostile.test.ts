@@ -2,8 +2,16 @@
 import { describe, expect, test } from 'vitest'
 import { linesOf, problemsOf, smallTexts } from './example-texts.js'
 
-/** Generous for a busy machine; what it guards against takes minutes, or for ever. */
+/** Processor time, which other programs on the machine do not lengthen. Generous; what it guards against takes minutes, or for ever. */
 const SOON_MS = 5_000
+
+function soon<T>(work: () => T): T {
+  const before = process.cpuUsage()
+  const result = work()
+  const { user, system } = process.cpuUsage(before)
+  expect((user + system) / 1000).toBeLessThan(SOON_MS)
+  return result
+}
 
 function bomb(levels: number): string {
   const lines = ['b0: &b0 [x, x, x, x, x, x, x, x, x]']
@@ -40,9 +48,7 @@ const TEXTS: readonly [title: string, text: string, expected: RegExp][] = [
 describe('the loader is not hurt by', () => {
   for (const [title, inventory, expected] of TEXTS) {
     test(title, () => {
-      const start = performance.now()
-      const lines = linesOf(problemsOf({ ...smallTexts(), inventory }))
-      expect(performance.now() - start).toBeLessThan(SOON_MS)
+      const lines = soon(() => linesOf(problemsOf({ ...smallTexts(), inventory })))
       expect(lines.join('\n')).toMatch(expected)
       expect(lines.length).toBeLessThan(50)
       for (const line of lines) expect(line).not.toMatch(/[\0-\x1f\x7f]/)
@@ -52,9 +58,7 @@ describe('the loader is not hurt by', () => {
 
   test('thousands of slips at once: each is listed, in bounded time', () => {
     const rows = Array.from({ length: 2_000 }, (_, index) => `  - { name: t${index}, enabled: yes, kind: file_globb, host: pve, base_path: x, glob: "../*" }`)
-    const start = performance.now()
-    const lines = linesOf(problemsOf({ ...smallTexts(), inventory: `targets:\n${rows.join('\n')}\n` }))
-    expect(performance.now() - start).toBeLessThan(SOON_MS)
+    const lines = soon(() => linesOf(problemsOf({ ...smallTexts(), inventory: `targets:\n${rows.join('\n')}\n` })))
     expect(lines.length).toBeGreaterThanOrEqual(8_000)
   })
 
@@ -62,9 +66,7 @@ describe('the loader is not hurt by', () => {
     const names = Array.from({ length: 3_000 }, (_, index) => `target-${index}`)
     const inventory = `targets:\n${names.map((name) => `  - { name: ${name}, kind: file_glob, host: pvee, base_path: /x, glob: "*" }`).join('\n')}\n`
     const estate = `${smallTexts().estate}${names.map((name) => `  ${name}x: { external: x }`).join('\n')}\n`
-    const start = performance.now()
-    expect(problemsOf({ ...smallTexts(), estate, inventory }).length).toBeGreaterThanOrEqual(3_000)
-    expect(performance.now() - start).toBeLessThan(SOON_MS)
+    expect(soon(() => problemsOf({ ...smallTexts(), estate, inventory })).length).toBeGreaterThanOrEqual(3_000)
   })
 
   test('a thousand good targets', () => {
