@@ -1,6 +1,6 @@
 /**
  * What the lab's copy of the runbooks says otherwise than the repository's example, per state. Comments and order are kept.
- *   healthy   a decision (waiver) for every target that is switched off
+ *   healthy   a decision (waiver) for every target that is switched off, and for the mail server that stands on a host it reports about
  *   as-found  the operator's files as the audits saw them: targets of guests outside of pve's job switched off, three dead guests
  *             of home still listed, the weekly event without its day; vzdump.yaml wants the three tiers of home with the guests they named, and pve's job without 215
  */
@@ -11,7 +11,7 @@ import { replaceFile } from '../../src/files/replace-file.js'
 import type { EstateState } from './estate-plan.js'
 import { ALL_SHOP_VMIDS, HOME_BACKUPS, SHOP_VMIDS_AS_FOUND } from './jobs.js'
 
-export type ConfigFile = 'estate.yaml' | 'inventory.yaml' | 'calendar.yaml' | 'vzdump.yaml'
+export type ConfigFile = 'estate.yaml' | 'inventory.yaml' | 'calendar.yaml' | 'vzdump.yaml' | 'alerts.yaml'
 
 /** Changes one file of a configuration folder through its document, so that comments stay. */
 export function editConfig(folder: string, file: ConfigFile, change: (document: Document.Parsed) => void): void {
@@ -31,12 +31,15 @@ export function rowOf(document: Document.Parsed, list: string, key: string, valu
 
 /** @param now the lab's clock */
 export function editRunbooks(folder: string, state: EstateState, now: Date): void {
-  if (state === 'healthy') waiveDisabledTargets(folder, now)
+  if (state === 'healthy') waive(folder, now)
   else asFound(folder)
 }
 
-function waiveDisabledTargets(folder: string, now: Date): void {
+function waive(folder: string, now: Date): void {
   const until = new Date(now.getTime() + 365 * 86_400_000).toISOString().slice(0, 10)
+  editConfig(folder, 'alerts.yaml', (document) => {
+    document.setIn(['mail', 'waiver'], document.createNode({ reason: 'lab: the watcher at home tells when the shop is gone', until }))
+  })
   editConfig(folder, 'inventory.yaml', (document) => {
     for (const row of (document.get('targets') as YAMLSeq<YAMLMap>).items) {
       if (row.get('enabled') === false) row.set('waiver', document.createNode({ reason: 'lab: switched off by decision of the operator', until }))

@@ -1,5 +1,6 @@
 /** `nightshift doctor`: looks at everything that the monitor needs, and says what to do. Changes nothing. Exit codes: 0 well, 1 warnings, 2 failures, 3 unknown. */
 import picocolors from 'picocolors'
+import { checkChannels } from './doctor/channels.js'
 import { type Check, type CheckResult, checkLines, doctorExitCode } from './doctor/check.js'
 import { checkPeriod, checkRunbooks, checkSshFiles } from './doctor/files.js'
 import { checkReceipts, checkState } from './doctor/state.js'
@@ -26,7 +27,7 @@ export async function doctor(options: DoctorOptions, now: () => Date = () => new
   const { set, checks } = await checkRunbooks(options.config)
   screen.show(checks)
   if (set !== undefined) {
-    screen.show([checkPeriod(set), ...checkSshFiles(set), ...checkState(set, now())])
+    screen.show([checkPeriod(set), ...checkSshFiles(set), ...checkChannels(set, now()), ...checkState(set, now())])
     screen.show(await checkReceipts(set))
     if (!options.offline) {
       const [{ checkTemporal }, { checkHosts }] = await Promise.all([import('./doctor/temporal.js'), import('./doctor/hosts.js')])

@@ -173,6 +173,10 @@ export interface AlertContract {
 /** Where mail is submitted. Passwords are references: `env:NAME` or `file:` with an absolute path. */
 export interface MailServer {
   readonly server: string
+  /** Host of the estate that it stands on; `elsewhere`: none of them; absent: nobody said. */
+  readonly host?: string
+  /** That it stands on a host that it reports about is accepted. */
+  readonly waiver?: Waiver
   readonly port: number
   readonly security: 'tls' | 'starttls'
   /** Absolute path of the authority's certificate (PEM); absent: those of the system. */
@@ -186,6 +190,8 @@ export interface MailServer {
 export interface Mailbox {
   readonly address: string
   readonly server: string
+  /** As `MailServer.host`. */
+  readonly host?: string
   readonly port: number
   readonly username: string
   readonly password: string
@@ -195,6 +201,8 @@ export interface Mailbox {
 /** `url` is an address, or a reference to one. */
 export interface SecondChannel {
   readonly url: string
+  /** As `MailServer.host`. */
+  readonly host?: string
   readonly token?: string
   readonly caPath?: string
 }

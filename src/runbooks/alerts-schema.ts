@@ -19,17 +19,26 @@ const rule = f.mapping({
 
 const secret = () => f.secretReference()
 
+const standsOn = () =>
+  f
+    .oneLine(120)
+    .optional()
+    .describe('The host of estate.yaml that it stands on, or `elsewhere`: what is told by it waits while that host is down, and status and doctor say so.')
+
 const mailbox = f.mapping({
   address: f.mailAddress().describe('The recipient whose mailbox this is: only what is sent to that address can be found in it.'),
   server: f.serverName().optional().describe('IMAP server. Left out: mail.server.'),
   port: f.wholeNumber(1, 65_535).optional().describe('IMAP over TLS. Left out: 993.'),
   username: f.oneLine(254).describe('Name to log in with.'),
   password: secret().describe('Reference to the password: env:NAME or file:PATH.'),
+  host: standsOn().describe('As mail.host. Left out: mail.host, where the server is the same.'),
   folders: f.listOf(f.oneLine(200), { min: 1, max: 10 }).optional().describe('Where a message may have been filed. Left out: INBOX and Junk.'),
 })
 
 const mail = f.mapping({
   server: f.serverName().describe('SMTP submission server.'),
+  host: standsOn(),
+  waiver: f.waiver().optional().describe('That alerts go through a host that they may be about is known and accepted.'),
   port: f.wholeNumber(1, 65_535).optional().describe('Left out: 465 for tls, 587 for starttls.'),
   security: f.oneOf(['tls', 'starttls']).optional().describe('How the connection is protected; certificates are always verified. Left out: tls.'),
   ca: f
@@ -45,6 +54,7 @@ const secondChannel = f.mapping({
   url: f
     .webhookUrl()
     .describe('Where the message is posted (ntfy understands it): https://…, or a reference env:NAME or file:PATH when the address itself is the secret.'),
+  host: standsOn().describe('As mail.host.'),
   token: secret().optional().describe('Reference to a bearer token.'),
   ca: f.localPath().optional().describe('As mail.ca.'),
 })

@@ -12,6 +12,7 @@ export interface Sources {
   readonly estate?: YamlSource | undefined
   readonly inventory?: YamlSource | undefined
   readonly calendar?: YamlSource | undefined
+  readonly alerts?: YamlSource | undefined
 }
 
 /** Checks references inside of and between the files that could be parsed; those to a file that could not are left alone. */
@@ -58,10 +59,23 @@ class ReferenceCheck {
   }
 
   run(): void {
-    const { estate, inventory, calendar } = this.#sources
+    const { estate, inventory, calendar, alerts } = this.#sources
     if (estate !== undefined) this.#checkEstate(estate)
     if (inventory !== undefined) this.#checkInventory(inventory)
     if (calendar !== undefined) this.#checkCalendar(calendar)
+    if (alerts !== undefined && estate !== undefined) this.#checkAlerts(alerts)
+  }
+
+  /** What an alert goes through stands on a host that is there, or `elsewhere`. */
+  #checkAlerts(alerts: YamlSource): void {
+    for (const path of [
+      ['mail', 'host'],
+      ['mail', 'mailbox', 'host'],
+      ['second_channel', 'host'],
+    ]) {
+      const name = alerts.at(path)
+      if (name !== 'elsewhere') this.#expectName(alerts, path, name, this.#hostNames, 'elsewhere, or a host of estate.yaml')
+    }
   }
 
   #checkEstate(estate: YamlSource): void {

@@ -98,8 +98,11 @@ export function normaliseAlerts(file: AlertsFile, configDir: string): AlertContr
 function normaliseMail(mail: NonNullable<AlertsFile['mail']>, configDir: string): MailServer {
   const { mailbox } = mail
   const security = mail.security ?? 'tls'
+  const mailboxHost = mailbox?.host ?? ((mailbox?.server ?? mail.server) === mail.server ? mail.host : undefined)
   return {
     server: mail.server,
+    ...(mail.host === undefined ? {} : { host: mail.host }),
+    ...(mail.waiver === undefined ? {} : { waiver: mail.waiver }),
     port: mail.port ?? (security === 'tls' ? 465 : 587),
     security,
     ...(mail.ca === undefined ? {} : { caPath: resolveLocalPath(mail.ca, resolve(configDir)) }),
@@ -111,6 +114,7 @@ function normaliseMail(mail: NonNullable<AlertsFile['mail']>, configDir: string)
           mailbox: {
             address: mailbox.address,
             server: mailbox.server ?? mail.server,
+            ...(mailboxHost === undefined ? {} : { host: mailboxHost }),
             port: mailbox.port ?? 993,
             username: mailbox.username,
             password: absoluteReference(mailbox.password, configDir),
@@ -123,6 +127,7 @@ function normaliseMail(mail: NonNullable<AlertsFile['mail']>, configDir: string)
 function normaliseSecondChannel(second: NonNullable<AlertsFile['second_channel']>, configDir: string): SecondChannel {
   return {
     url: isSecretReference(second.url) ? absoluteReference(second.url, configDir) : second.url,
+    ...(second.host === undefined ? {} : { host: second.host }),
     ...(second.token === undefined ? {} : { token: absoluteReference(second.token, configDir) }),
     ...(second.ca === undefined ? {} : { caPath: resolveLocalPath(second.ca, resolve(configDir)) }),
   }

@@ -1,6 +1,7 @@
 /** Judges the hosts: could they be looked at, is their clock right, are their Proxmox answers to be believed. */
 import type { Reading } from '../observation.js'
 import type { HostStatus } from '../status.js'
+import { lostChannels } from './channels.js'
 import type { HostView, Pass } from './pass.js'
 import { CLOCK_SKEW_LIMIT_SECONDS, subjectOf } from './pass.js'
 import type { ProxmoxView, ProxmoxViews } from './proxmox.js'
@@ -40,7 +41,7 @@ function judgeUnseen(pass: Pass, view: HostView, proxmox: ProxmoxViews): Verdict
   const verdict: Verdict = {
     reason: view.reason,
     severity: 'unknown',
-    message: stopped ?? `${host.name} could not be looked at: ${said?.message ?? 'nobody read it in this pass'}${effect}`,
+    message: `${stopped ?? `${host.name} could not be looked at: ${said?.message ?? 'nobody read it in this pass'}${effect}`}${lostChannels(pass, [host.name])}`,
     next: stopped ? null : (said?.next ?? adviceFor(view)),
   }
   const parent = host.guestOf ? pass.hosts.get(host.guestOf.host) : undefined
@@ -70,7 +71,10 @@ function silentSite(pass: Pass, site: string): Verdict | null {
   return {
     reason,
     severity: 'unknown',
-    message: `none of the hosts of site ${site} answers (${names}): is the way to that site down?`,
+    message: `none of the hosts of site ${site} answers (${names}): is the way to that site down?${lostChannels(
+      pass,
+      machines.map(({ host }) => host.name),
+    )}`,
     next: `look at the line or the VPN to site ${site}`,
   }
 }

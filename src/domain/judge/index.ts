@@ -7,6 +7,7 @@ import type { RunbookSet } from '../estate.js'
 import type { HostObservation } from '../observation.js'
 import type { Instant, StatusDocument } from '../status.js'
 import { judgeCalendar } from './calendar.js'
+import { judgeChannels } from './channels.js'
 import { judgeGuests } from './guests.js'
 import { judgeHosts } from './hosts.js'
 import { judgeJobs } from './jobs.js'
@@ -56,6 +57,7 @@ export function judgePass(input: JudgeInput): { status: StatusDocument; memory: 
   const targets = judgeTargets(pass, proxmox)
   const guests = judgeGuests(pass, proxmox, targets)
   judgeCalendar(pass, proxmox)
+  judgeChannels(pass)
   reportVanished(pass, proxmox)
   return concludePass(pass, input, { targets, guests, jobs, storages, hosts: hostRows })
 }

@@ -207,6 +207,13 @@ const CASES: readonly Case[] = [
     '"ops@example.org\\nBcc: x@example.org"]',
     /^alerts\.yaml:3:25 default\.recipients\[0\]: found "ops@example\.org\\nBcc: x@example\.org", allowed one bare mail address/,
   ],
+  [
+    'a mail server on a host that nobody knows',
+    'alerts',
+    'ops@example.org] }',
+    'ops@example.org] }\nmail: { server: mail.example.org, host: pvee, username: a, password: "env:P" }',
+    /^alerts\.yaml:4:\d+ mail\.host: found "?pvee"?, allowed elsewhere, or a host of estate\.yaml/,
+  ],
   ['two recipients in one', 'alerts', 'ops@example.org]', '"a@example.org, b@example.org"]', /^alerts\.yaml:3:25 default\.recipients\[0\]/],
   [
     'a line end in a title, which a calendar file would read as a property',
