@@ -2,8 +2,9 @@
  * Compares what the monitor said of a hurt lab with what the case expects, and with the healthy pass: the expected subjects are
  * as expected, and nothing else has changed. Pure, on `nightshift.status/1` documents.
  */
+import type { GateResult } from '../../src/domain/gates.js'
 import type { StatusDocument } from '../../src/domain/status.js'
-import type { Expectation, HurtCase, SubjectKind } from './cases/types.js'
+import type { Expectation, GateExpectation, HurtCase, SubjectKind } from './cases/types.js'
 
 /** One row of a status document, whatever its kind. */
 interface Subject {
@@ -18,7 +19,7 @@ interface Subject {
 }
 
 /** What was expected and is not so, one sentence each; empty when all is as it should be. */
-export function compareWithExpected(one: Pick<HurtCase, 'expect' | 'verdict'>, healthy: StatusDocument, hurt: StatusDocument): string[] {
+export function compareWithExpected(one: Pick<HurtCase, 'expect' | 'verdict' | 'newFindings'>, healthy: StatusDocument, hurt: StatusDocument): string[] {
   const subjects = subjectsOf(hurt)
   const before = new Map(subjectsOf(healthy).map((subject) => [keyOf(subject), subject]))
   const changed = subjects.filter((subject) => differs(subject, before.get(keyOf(subject))))
@@ -43,7 +44,30 @@ export function compareWithExpected(one: Pick<HurtCase, 'expect' | 'verdict'>, h
   for (const [key, subject] of before) {
     if (!present.has(key) && !expectedGone(one.expect, subject)) problems.push(`${subject.kind} ${subject.id} is no longer in the status`)
   }
+  const added = changed.filter(({ kind }) => kind === 'finding')
+  if (one.newFindings !== undefined && added.length !== one.newFindings)
+    problems.push(`${added.length} new findings, expected ${one.newFindings}: ${added.map(({ id, reason }) => `${id} ${reason}`).join(', ')}`)
   if (hurt.verdict !== one.verdict) problems.push(`verdict is ${hurt.verdict}, expected ${one.verdict}`)
+  return problems
+}
+
+/** What the gates should have said and did not; those that nothing is expected of say what they said before. */
+export function compareGates(expected: readonly GateExpectation[], before: readonly GateResult[], now: readonly GateResult[]): string[] {
+  const shownGate = (gate: GateResult | undefined) => (gate === undefined ? 'was not looked at' : `${gate.state} ${gate.reason}: ${gate.message}`)
+  const problems = expected.flatMap(({ id, state, messageIncludes }) => {
+    const gate = now.find((one) => one.id === id)
+    const said = gate?.message.toLowerCase() ?? ''
+    const missing = messageIncludes.filter((words) => !said.includes(words.toLowerCase()))
+    return gate?.state === state && missing.length === 0
+      ? []
+      : [`gate ${id}: expected ${state}${missing.map((words) => `, saying "${words}"`).join('')}; it ${shownGate(gate)}`]
+  })
+  const others = before.filter((gate) => !expected.some(({ id }) => id === gate.id))
+  for (const gate of others) {
+    const again = now.find(({ id }) => id === gate.id)
+    if (again?.state !== gate.state || again.reason !== gate.reason)
+      problems.push(`gate ${gate.id} changed: before ${shownGate(gate)}; now ${shownGate(again)}`)
+  }
   return problems
 }
 

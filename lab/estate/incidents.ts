@@ -9,7 +9,7 @@ import { describeError, LabError } from '../errors.js'
 import type { Lab } from '../lab.js'
 import { upLab } from '../up.js'
 import { CASES, type HurtCase, isIncident } from './cases/index.js'
-import { compareRepeated, compareWithExpected, subjectsOf } from './compare.js'
+import { compareGates, compareRepeated, compareWithExpected, subjectsOf } from './compare.js'
 import { editConfig } from './config-edits.js'
 import { applyState, heal, hurt } from './index.js'
 import { Product } from './product.js'
@@ -106,20 +106,31 @@ export function wrongIn(status: StatusDocument): string[] {
 
 /** Hurts, passes, compares, heals. @param healthy the pass before anything was hurt */
 export async function stage(lab: Lab, product: Product, one: HurtCase, healthy: StatusDocument): Promise<{ problems: string[]; said: string[] }> {
+  const problems: string[] = []
+  const gates = one.gates === undefined ? [] : await product.gates()
+  let said: string[] = []
   try {
     await hurt(lab, one.name)
     const first = await product.pass()
-    const problems = compareWithExpected(one, healthy, first)
+    problems.push(...compareWithExpected(one, healthy, first))
+    said = saidOf(one, first)
     let latest = first
     for (let again = 1; again < (one.passes ?? 1); again++) {
       const next = await product.pass()
       problems.push(...compareRepeated(latest, next))
       latest = next
     }
-    return { problems, said: saidOf(one, first) }
+    problems.push(...((await one.also?.(lab, product)) ?? []))
+    if (one.gates !== undefined) {
+      const found = await product.gates()
+      problems.push(...compareGates(one.gates, gates, found))
+      said = one.gates.flatMap(({ id }) => found.filter((gate) => gate.id === id).map(({ state, message }) => `gate ${id}: ${state}: ${message}`))
+    }
   } finally {
     await heal(lab, one.name)
   }
+  if (one.gates !== undefined) problems.push(...compareGates([], gates, await product.gates()).map((what) => `healed: ${what}`))
+  return { problems, said }
 }
 
 /** The sentences about what the case expects, for people to judge. */

@@ -6,6 +6,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa, type ResultPromise } from 'execa'
+import type { DeskSnapshot } from '../../src/domain/desk/snapshot.js'
+import type { GateResult } from '../../src/domain/gates.js'
 import type { StatusDocument } from '../../src/domain/status.js'
 import { packageRoot } from '../../src/temporal/package-root.js'
 import { anyFreePort } from '../../src/temporal/ports.js'
@@ -81,6 +83,20 @@ export class Product {
     const status = await this.status()
     if (status?.passId !== result.passId) throw new LabError('failed', `the status is of pass ${status?.passId}, not of ${result.passId}`)
     return status
+  }
+
+  /** Looks at all gates. @throws LabError when the run did not end well */
+  async gates(): Promise<readonly GateResult[]> {
+    const { exitCode, stdout, stderr } = await this.nightshift(['run', 'driftGates', '{}', '--wait', `${PASS_TIMEOUT_MS / 1000}s`, '--json'])
+    if (exitCode !== 0) throw new LabError('failed', `nightshift run driftGates ended with ${exitCode}: ${(stderr || stdout).trim().slice(-800)}`)
+    return (JSON.parse(stdout) as { result: { gates: readonly GateResult[] } }).result.gates
+  }
+
+  /** What the alert desk says of itself. @throws LabError when it never said anything */
+  async desk(): Promise<DeskSnapshot> {
+    const { exitCode, stdout, stderr } = await this.nightshift(['alerts', 'list', '--json'])
+    if (exitCode !== 0) throw new LabError('failed', `nightshift alerts list ended with ${exitCode}: ${(stderr || stdout).trim().slice(-800)}`)
+    return JSON.parse(stdout) as DeskSnapshot
   }
 
   private async status(): Promise<StatusDocument | undefined> {

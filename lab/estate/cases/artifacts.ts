@@ -76,6 +76,7 @@ export const ARTIFACT_CASES: readonly HurtCase[] = [
       }
     },
     expect: [{ kind: 'target', ids: ['app-home-assistant'], state: 'STALE', reason: 'stale', severity: 'critical', messageIncludes: ['48 h'] }],
+    newFindings: 1,
     verdict: 'critical',
   },
   {
@@ -86,6 +87,7 @@ export const ARTIFACT_CASES: readonly HurtCase[] = [
       await ageTo(surgery, 'nas', `${APPS}/gitea`, /^gitea-db-.*\.sql\.gz$/, 31 * HOUR)
     },
     expect: [{ kind: 'target', ids: ['app-gitea'], state: 'STALE', reason: 'stale', severity: 'critical', messageIncludes: ['31 h'] }],
+    newFindings: 1,
     verdict: 'critical',
     passes: 2,
   },

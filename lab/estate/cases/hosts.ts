@@ -38,6 +38,7 @@ export const HOST_CASES: readonly HurtCase[] = [
       { kind: 'host', ids: ['nas'], state: 'UNKNOWN', reason: 'connect_timeout', severity: 'unknown', messageIncludes: ['nas'] },
       { kind: 'target', ids: ENABLED_ON_NAS, state: 'UNKNOWN', reason: 'connect_timeout', inhibited: true },
     ],
+    newFindings: 1,
     verdict: 'unknown',
   },
   {

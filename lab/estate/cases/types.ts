@@ -27,6 +27,22 @@ export interface Expectation {
   readonly optional?: boolean
 }
 
+/** What a gate must say while the case is in force. Gates that are not named say what they said before. */
+export interface GateExpectation {
+  readonly id: string
+  readonly state: 'passed' | 'failed' | 'unknown'
+  /** Words that its sentence must hold, whatever their case. */
+  readonly messageIncludes: readonly string[]
+}
+
+/** What a case may ask the product beside the status. */
+export interface DeskView {
+  desk(): Promise<{
+    readonly incidents: readonly { readonly subject: string; readonly reason: string; readonly message: string }[]
+    readonly outbox: { readonly depth: number; readonly oldestAt: string | null }
+  }>
+}
+
 export interface HurtCase {
   /** `I1` … for the operator's incidents, else a word. Stable. */
   readonly name: string
@@ -39,6 +55,12 @@ export interface HurtCase {
   readonly verdict: 'critical' | 'unknown' | 'warning' | 'ok'
   /** How many passes are made while it is hurt; with more than one, nothing but ages may differ between them. */
   readonly passes?: number
+  /** How many findings it adds: one for each cause, however many subjects suffer from it. */
+  readonly newFindings?: number
+  /** What else must be so while it is in force; waits for it where it takes its time. @returns what is not so */
+  readonly also?: (lab: Lab, product: DeskView) => Promise<string[]>
+  /** The monitor looks at backups; what a host may not do beside them is looked at by `driftGates`, which is then run too. */
+  readonly gates?: readonly GateExpectation[]
 }
 
 export const isIncident = (one: Pick<HurtCase, 'name'>): boolean => /^I\d+$/.test(one.name)
