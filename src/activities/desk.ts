@@ -8,6 +8,7 @@ import type { DeskEvidence, DeskWord, FindingsReport, KnownKey, TellResult } fro
 import { bounded, mergeFindings, monitorReport, nextTimeOfDay, type Told, toldSet } from '../domain/desk/monitor-report.js'
 import { type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_CHARACTERS } from '../domain/desk/report.js'
 import { headerText } from '../domain/desk/text.js'
+import type { RunbookSet } from '../domain/estate.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
 import { type ReceiptBody, type StateFolder, StateUnusable } from '../state/index.js'
 import type { RunbookKeeper } from './runbook-keeper.js'
@@ -44,11 +45,13 @@ export function createDeskActivities(deps: DeskDeps) {
     }
   }
 
+  const proofsOf = ({ estate }: RunbookSet) => estate.sites.flatMap(({ id }) => state.proofs.list(id))
+
   async function whole(told: Told): Promise<{ report: DeskReport; told: Told }> {
     const status = state.readStatus()
     if (status === undefined) throw ApplicationFailure.retryable('there is no status yet', 'NoStatus')
     const { set } = await deps.runbooks.current()
-    return monitorReport({ status, runbooks: set, told, hostsUnderChange: await deps.hostsUnderChange(), isWhole: true })
+    return monitorReport({ status, runbooks: set, told, hostsUnderChange: await deps.hostsUnderChange(), proofs: proofsOf(set), isWhole: true })
   }
 
   return {
@@ -58,7 +61,7 @@ export function createDeskActivities(deps: DeskDeps) {
       if (status === undefined || status.passId !== passId) return { told: 'superseded', changed: 0, closed: 0, held: 0, setDigest: '', bytes: 0 }
       const { set } = await deps.runbooks.current()
       const { told } = state.desk.told(MONITOR)
-      const next = monitorReport({ status, runbooks: set, told, hostsUnderChange: await deps.hostsUnderChange(), isWhole: false })
+      const next = monitorReport({ status, runbooks: set, told, hostsUnderChange: await deps.hostsUnderChange(), proofs: proofsOf(set), isWhole: false })
       return tell(MONITOR, next.report, next.told)
     },
 

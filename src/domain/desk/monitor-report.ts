@@ -7,16 +7,8 @@ import { instantOf, localTime } from '../judge/zone.js'
 import type { Finding, Severity, StatusDocument } from '../status.js'
 import { contractOf } from './contract.js'
 import { setDigest } from './receive.js'
-import {
-  type ClosedFinding,
-  type DeskFinding,
-  type DeskReport,
-  keyOf,
-  MOST_MESSAGE_CHARACTERS,
-  MOST_REPORT_BYTES,
-  MOST_SOON_STALE,
-  type SoonStale,
-} from './report.js'
+import { type ClosedFinding, type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_CHARACTERS, MOST_REPORT_BYTES } from './report.js'
+import { type ProofSeen, soonStaleOf } from './soon-stale.js'
 import { headerText } from './text.js'
 
 /** What a scope told the desk last: by key, so that only changes travel. */
@@ -32,7 +24,6 @@ export const NOTHING_TOLD: Told = { findings: {}, folded: {} }
 const REFRESH_MS = 6 * 3_600_000
 /** Told as open for the whole estate; beyond that sites are folded. */
 const MOST_OPEN = 1500
-const SOON_SECONDS = 4 * 3600
 const RANK: Readonly<Record<Severity, number>> = { critical: 3, unknown: 2, warning: 1, ok: 0 }
 
 export interface MonitorReportInput {
@@ -40,6 +31,8 @@ export interface MonitorReportInput {
   readonly runbooks: RunbookSet
   readonly told: Told
   readonly hostsUnderChange: readonly string[]
+  /** What is known of proofs, of every site. */
+  readonly proofs: readonly ProofSeen[]
   /** Tell everything, not only what changed. */
   readonly isWhole: boolean
 }
@@ -86,7 +79,7 @@ export function monitorReport(input: MonitorReportInput): { report: DeskReport; 
     set: toldSet(next),
     held,
     underChange: input.hostsUnderChange,
-    soonStale: soonStaleOf(status),
+    soonStale: soonStaleOf(status, runbooks, input.proofs),
     seen: { expected: status.expected, seen: status.seen },
   }
   return { report: input.isWhole ? report : bounded(report), told: { findings: next, folded } }
@@ -250,20 +243,6 @@ function fold(findings: readonly DeskFinding[], told: Told, runbooks: RunbookSet
     })
   }
   return { findings: kept, folded }
-}
-
-/** Good, and near the end of being so. */
-function soonStaleOf(status: StatusDocument): SoonStale[] {
-  return status.targets
-    .filter((row) => row.enabled && (row.state === 'OK' || row.state === 'LATE') && row.ageSeconds !== null)
-    .map((row) => ({ row, left: row.limitSeconds - (row.ageSeconds ?? 0) }))
-    .filter(({ left }) => left < SOON_SECONDS)
-    .sort((a, b) => a.left - b.left)
-    .slice(0, MOST_SOON_STALE)
-    .map(({ row, left }) => ({
-      subject: `${row.site}/target/${row.id}`,
-      message: short(`${row.id}: stale in ${Math.max(0, Math.round(left / 60))} minutes unless a new copy comes`),
-    }))
 }
 
 /** The next instant at which clocks of `zone` show `time` (HH:MM), seconds since the epoch. */

@@ -252,7 +252,7 @@ describe('reports', () => {
 })
 
 describe('the daily summary', () => {
-  it('comes on a green day too, once, and lists broken, unknown, silenced in that order', () => {
+  it('comes on a green day too, once, and lists broken, unknown, silenced, soon stale in that order', () => {
     const story = running()
     for (let pass = 0; pass < 144; pass++) story.pass([])
     expect(story.subjects()).toEqual(['[nightshift test] daily summary: nothing is wrong'])
@@ -263,10 +263,13 @@ describe('the daily summary', () => {
       { matching: B.subject, by: 'ronny', reason: 'r', until: new Date(story.nowMs + 48 * HOUR_MS).toISOString() },
       story.nowMs,
     ).state
-    for (let pass = 0; pass < 144; pass++) story.pass([A, B, blind])
+    const soonStale = [{ subject: 'shop/target/vm-206', message: 'vm-206: its newest proof is 29 d old' }]
+    for (let pass = 0; pass < 144; pass++) story.pass([A, B, blind], { soonStale })
     const digest = story.mails.find(({ kind }) => kind === 'digest')
     expect(digest?.mail.subject).toBe('[nightshift test] daily summary: 1 broken, 1 unknown, 1 silenced (1 critical)')
-    const places = ['Broken (1)', 'Unknown (1)', 'Silenced (1)'].map((title) => digest?.mail.text.indexOf(title) ?? -1)
+    const places = ['Broken (1)', 'Unknown (1)', 'Silenced (1)', 'Soon stale (1)\n-         vm-206: its newest proof'].map(
+      (title) => digest?.mail.text.indexOf(title) ?? -1,
+    )
     expect(places).toEqual([...places].sort((a, b) => a - b))
     expect(places[0]).toBeGreaterThanOrEqual(0)
   })

@@ -4,6 +4,7 @@ import { bounded, type MonitorReportInput, monitorReport, NOTHING_TOLD, nextTime
 import { nextSend, settleSend } from '../../../src/domain/desk/outbox.js'
 import { receive } from '../../../src/domain/desk/receive.js'
 import { firstUntaken, snapshotOf, withDeskMarks } from '../../../src/domain/desk/snapshot.js'
+import { type ProofSeen, soonStaleOf } from '../../../src/domain/desk/soon-stale.js'
 import { type DeskState, newDesk } from '../../../src/domain/desk/state.js'
 import type { RunbookSet } from '../../../src/domain/estate.js'
 import { unreadHost } from '../../../src/domain/observation.js'
@@ -29,7 +30,7 @@ class Estate {
   }
 
   take(status: StatusDocument, set: RunbookSet, change: Partial<MonitorReportInput> = {}): this {
-    const next = monitorReport({ status, runbooks: set, told: this.told, hostsUnderChange: [], isWhole: false, ...change })
+    const next = monitorReport({ status, runbooks: set, told: this.told, hostsUnderChange: [], proofs: [], isWhole: false, ...change })
     const step = receive(this.state, next.report, Date.parse(status.takenAt))
     this.state = step.state
     this.receptions.push(step.reception)
@@ -108,7 +109,14 @@ describe('a pass, told to the desk', () => {
     estate.mails()
     const known = Object.fromEntries(Object.values(estate.state.incidents).map(({ key, severity, reason }) => [key, { severity, reason, atMs: 0 }]))
     const status = { ...judge(estate.w), passId: 'again', takenAt: new Date((estate.w.now + 60) * 1000).toISOString() }
-    const whole = monitorReport({ status, runbooks: runbooks(estate.w), told: { findings: known, folded: {} }, hostsUnderChange: [], isWhole: true })
+    const whole = monitorReport({
+      status,
+      runbooks: runbooks(estate.w),
+      told: { findings: known, folded: {} },
+      hostsUnderChange: [],
+      proofs: [],
+      isWhole: true,
+    })
     const step = receive(estate.state, whole.report, Date.parse(status.takenAt), { isWhole: true })
     expect(Object.keys(step.state.incidents).sort()).toEqual(open)
     expect(step.state.outbox).toEqual([])
@@ -207,7 +215,14 @@ describe('a storm', () => {
 
   it('is never a message too big for a signal: the frame goes, and the desk reads the rest', () => {
     const estate = new Estate()
-    const { report } = monitorReport({ status: statusOf(600, 0), runbooks: runbooks(estate.w), told: NOTHING_TOLD, hostsUnderChange: [], isWhole: true })
+    const { report } = monitorReport({
+      status: statusOf(600, 0),
+      runbooks: runbooks(estate.w),
+      told: NOTHING_TOLD,
+      hostsUnderChange: [],
+      proofs: [],
+      isWhole: true,
+    })
     expect(JSON.stringify(report).length).toBeLessThan(512 * 1024)
     const big = { ...report, changed: report.changed.map((each) => ({ ...each, message: 'x'.repeat(600) })) }
     expect(JSON.stringify(bounded(big)).length).toBeLessThan(10_000)
@@ -242,6 +257,42 @@ describe('the marks in the status', () => {
     expect(withDeskMarks(aStatus(), { ...stuck, outbox })).toMatchObject({
       findings: [{ reason: 'outbox_late', message: expect.stringContaining('147 messages wait') }],
     })
+  })
+})
+
+describe('what is soon stale', () => {
+  const proof = (vmid: number, daysAgo: number, change: Partial<ProofSeen> = {}): ProofSeen => ({
+    site: 'shop',
+    volid: `tank-backups:backup/vzdump-qemu-${vmid}-2026_10_20-02_00_00.vma.zst`,
+    level: 2,
+    provenAt: new Date((NOW - daysAgo * 24 * HOUR) * 1000).toISOString(),
+    ...change,
+  })
+  const messages = (...proofs: ProofSeen[]) => soonStaleOf(judge(world()), runbooks(world()), proofs).map(({ message }) => message)
+
+  it('lists a guest whose newest proof is near its limit or beyond it, by how much its loss would hurt (31, 92, 366 days)', () => {
+    expect(messages(proof(204, 23), proof(205, 23))).toEqual([])
+    expect(messages(proof(204, 25), proof(205, 25))).toEqual([
+      'vm-204: its newest proof is 25 d old, too old in 6 d 0 h; nightshift verify-artifact proves a newer archive',
+    ])
+    expect(messages(proof(204, 32))).toEqual([expect.stringContaining('32 d old, the limit is 31 days')])
+    expect(messages(proof(205, 86))).toEqual([expect.stringMatching(/^vm-205: .*too old in 6 d/)])
+  })
+
+  it('counts the newest proof that read every byte, of the same site and the same guest', () => {
+    expect(messages(proof(204, 25), proof(204, 3))).toEqual([])
+    expect(messages(proof(204, 25), proof(204, 3, { level: 1 }))).toHaveLength(1)
+    expect(messages(proof(204, 25), proof(204, 3, { site: 'home' }))).toHaveLength(1)
+    expect(messages(proof(204, 25), proof(20, 3), proof(2040, 3))).toHaveLength(1)
+    expect(messages(), 'what was never proven does not grow old').toEqual([])
+  })
+
+  it('has the copies that are about to pass their limit beside them, the nearest first', () => {
+    const w = world()
+    ageNewest(w, 'nas', GITEA, /sql/, 25 * HOUR)
+    const found = soonStaleOf(judge(w), runbooks(w), [proof(204, 25)])
+    expect(found.map(({ subject }) => subject)).toEqual(['home/target/app-gitea', 'shop/target/vm-204'])
+    expect(found[0]?.message).toBe('app-gitea: stale in 60 minutes unless a new copy comes')
   })
 })
 

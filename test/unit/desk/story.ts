@@ -53,6 +53,7 @@ export interface PassOptions {
   readonly afterMs?: number
   readonly contract?: DeskContract
   readonly scope?: string
+  readonly soonStale?: DeskReport['soonStale']
 }
 
 /** Keeps what the sender of reports knows: the findings it told last. */
@@ -97,8 +98,8 @@ export class Story {
       set: { digest: setDigest([...now.values()]), count: now.size },
       held: options.held ?? [],
       underChange: options.underChange ?? [],
-      soonStale: [],
-      seen: null,
+      soonStale: options.soonStale ?? [],
+      seen: options.soonStale === undefined ? null : { expected: 28, seen: 28 },
     }
   }
 
