@@ -3,6 +3,7 @@
 import { ApplicationFailure } from '@temporalio/common'
 import type { FindingsReport } from '../domain/desk/messages.js'
 import { pipelineGate } from '../domain/desk/pipeline-gate.js'
+import { secondChannelGate } from '../domain/desk/second-channel.js'
 import { type GateResult, type GatesDocument, gateFindings } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import { type WatcherOrder, watchersOf } from '../domain/relay/watcher.js'
@@ -18,6 +19,8 @@ export interface GatesPlan {
   readonly routes: readonly HostRoute[]
   /** Hosts of email-relay.yaml: those whose way of mail has to be the declared one. */
   readonly relayHosts?: readonly string[]
+  /** alerts.yaml names one. */
+  readonly hasSecondChannel?: boolean
   readonly watchers?: readonly { readonly order: WatcherOrder; readonly route: HostRoute }[]
 }
 
@@ -41,12 +44,17 @@ export function createGateActivities(deps: GateDeps) {
         rulesDigest: set.digest,
         routes,
         watchers: watchersOf(set).map((order) => ({ order, route: routeOf(set, order.host) })),
+        hasSecondChannel: set.alerts.secondChannel !== undefined,
         relayHosts: (set.emailRelay?.hosts ?? []).map(({ host }) => host),
       }
     },
 
     async gateOfPipeline(): Promise<GateResult> {
       return pipelineGate({ status: state.readStatus(), desk: state.desk.snapshot(), now: deps.now().toISOString() })
+    },
+
+    async gateOfSecondChannel(): Promise<GateResult> {
+      return secondChannelGate({ desk: state.desk.snapshot(), now: deps.now().toISOString() })
     },
 
     /** Publishes what the gates said, and makes of it what the alert desk is to be told. */

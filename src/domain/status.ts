@@ -189,6 +189,8 @@ export interface DeskStatus {
     shutSince: Instant | null
   }
   canary: { state: string; sentAt: Instant | null; arrivedAt: Instant | null; detail: string } | null
+  /** The last weekly test of the second channel; absent until there was one. */
+  secondChannel?: { state: string; askedAt: Instant; settledAt: Instant | null; detail: string }
 }
 
 /** Exit codes of `status` and `npm start -- --once`: the monitoring-plugin convention. */

@@ -28,11 +28,19 @@ export async function driftGates(rawInput?: Record<string, never>): Promise<Gate
   })
 
   phase('read', 'Which gates are there?')
-  const { routes, watchers = [], relayHosts = [] } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
+  const {
+    routes,
+    watchers = [],
+    relayHosts = [],
+    hasSecondChannel = false,
+  } = await home.planGates.executeWithOptions({ summary: 'Read the runbook files' }, [])
 
   phase('judge', 'Looking at every gate.')
   const gates = await Promise.all([
     gate('notification-pipeline', () => home.gateOfPipeline.executeWithOptions({ summary: 'Do alerts reach people? From what they left behind' }, [])),
+    ...(hasSecondChannel
+      ? [gate('second-channel', () => home.gateOfSecondChannel.executeWithOptions({ summary: 'Does the second channel take messages? By its last test' }, []))]
+      : []),
     ...relayHosts.map((host) => gate(`mail-route/${host}`, () => relayGate(host))),
     ...watchers.map(({ order, route }) => gate(`watcher/${order.host}`, () => lookAtWatcher(order, route))),
   ])

@@ -1,5 +1,6 @@
 /** The canary: a message of ours to ourselves through the whole way, read back from the mailbox. */
 import type { DeliveredAnswer } from './delivery.js'
+import { testSecondChannel } from './second-channel.js'
 import type { CanaryState, DeskState } from './state.js'
 import { entry, paragraph } from './text.js'
 import { type DeskStep, Turn } from './turn.js'
@@ -10,7 +11,8 @@ export function refusalOfCanary(state: DeskState): string | null {
   return state.canary?.state === 'waiting' ? `the canary of ${new Date(state.canary.askedAtMs).toISOString()} is still on its way` : null
 }
 
-export function sendCanary(state: DeskState, nowMs: number): DeskStep {
+/** @param alsoSecondChannel try the second channel too, which mail's canary says nothing of */
+export function sendCanary(state: DeskState, nowMs: number, alsoSecondChannel = true): DeskStep {
   const turn = new Turn(state, nowMs)
   const { contract } = state
   if (contract === null) return turn.end()
@@ -31,6 +33,7 @@ export function sendCanary(state: DeskState, nowMs: number): DeskStep {
     about: { State: 'canary' },
   })
   turn.patch({ canary: { messageId, askedAtMs: nowMs, sentAtMs: null, arrivedAtMs: null, state: 'waiting', detail: 'on its way' } })
+  if (alsoSecondChannel) testSecondChannel(turn)
   return turn.end()
 }
 

@@ -3,6 +3,7 @@
  * until mail goes out again.
  */
 import { sha256Hex } from '../canonical.js'
+import { mailProblems, mailRecoveries, mailRepeat } from './mails.js'
 import { keyOf } from './report.js'
 import type { DeskState, Incident } from './state.js'
 import { entry, lengthText, paragraph } from './text.js'
@@ -12,7 +13,7 @@ import type { Turn } from './turn.js'
 export const LATE_AFTER_MS = 15 * 60_000
 const REPEAT_MS = 24 * 3_600_000
 
-/** Incidents of the desk about its own delivery: never told by the way that fails. */
+/** Incidents of the desk about its own delivery: never told by the way that fails; by mail only that the second channel does. */
 export const isOwnDelivery = (incident: Pick<Incident, 'scope' | 'condition'>): boolean => incident.scope === 'desk' && incident.condition === 'delivery'
 
 interface Trouble {
@@ -67,7 +68,17 @@ function troublesOf(state: DeskState, nowMs: number): Trouble[] {
           },
         ]
   const mail = wayTrouble(state, nowMs)
-  return [...(mail === null ? [] : [mail]), ...unseen, ...lost, ...refused]
+  return [...(mail === null ? [] : [mail]), ...unseen, ...lost, ...secondChannelTrouble(state, nowMs), ...refused]
+}
+
+const SECOND_CHANNEL = 'second_channel_failed'
+
+/** Its weekly test was refused, or nobody has taken it for as long as a mail may wait. */
+function secondChannelTrouble({ contract, secondChannel: test }: DeskState, nowMs: number): Trouble[] {
+  if (test === undefined || contract?.hasSecondChannel !== true || test.state === 'taken') return []
+  if (test.state === 'waiting' && nowMs - test.askedAtMs < LATE_AFTER_MS) return []
+  const message = `the second channel did not take its test: ${test.detail}; when mail fails too, nobody is told`
+  return [{ id: 'second-channel', reason: SECOND_CHANNEL, message, sinceMs: test.askedAtMs }]
 }
 
 function wayTrouble(state: DeskState, nowMs: number): Trouble | null {
@@ -99,7 +110,10 @@ function open(turn: Turn, key: string, trouble: Trouble): void {
     severity: 'critical',
     reason: trouble.reason,
     message: trouble.message,
-    next: 'nightshift doctor; nightshift alerts list shows what waits',
+    next:
+      trouble.reason === SECOND_CHANNEL
+        ? 'mend second_channel in alerts.yaml, then nightshift run alertCanary'
+        : 'nightshift doctor; nightshift alerts list shows what waits',
     since: new Date(trouble.sinceMs).toISOString(),
     lastGood: null,
     openedAtMs: turn.nowMs,
@@ -123,6 +137,11 @@ function again(turn: Turn, incident: Incident): void {
 }
 
 function tell(turn: Turn, incident: Incident, repeats: number): void {
+  if (incident.reason === SECOND_CHANNEL) {
+    if (repeats > 0) mailRepeat(turn, [incident])
+    else mailProblems(turn, [incident], byDefault(turn), { isAdoption: false })
+    return
+  }
   const waiting = turn.state.outbox.map(({ mail }) => mail.subject)
   const isQueued = turn.notice({
     id: `${incident.id}.${repeats}`,
@@ -144,6 +163,12 @@ function tell(turn: Turn, incident: Incident, repeats: number): void {
 /** Told by both ways: by mail too, because that it works again is best seen there. */
 function end(turn: Turn, incident: Incident): void {
   turn.remove(incident)
+  if (incident.reason === SECOND_CHANNEL) {
+    const isThere = turn.state.contract?.hasSecondChannel === true
+    const message = isThere ? 'the second channel takes messages again' : 'alerts.yaml names no second channel any more'
+    mailRecoveries(turn, [{ incident, why: isThere ? 'recovered' : 'not_watched', message }])
+    return
+  }
   const lasted = lengthText(incident.brokenAtMs, turn.nowMs)
   const what =
     incident.reason === 'recipient_refused' ? `${incident.subject.slice(incident.subject.lastIndexOf('/') + 1)} is taken again` : 'mail goes out again'
@@ -165,4 +190,10 @@ function end(turn: Turn, incident: Incident): void {
     about: { State: 'recovered', Incident: incident.id, Subject: incident.subject, Condition: 'delivery' },
   })
   turn.decide(incident, 'recovered', `lasted ${lasted}`, messageId)
+}
+
+function byDefault(turn: Turn): { sender: string; recipients: readonly string[] } {
+  const { contract } = turn.state
+  if (contract === null) throw new RangeError('no contract yet')
+  return { sender: contract.sender, recipients: contract.defaultRoute.recipients }
 }

@@ -46,7 +46,7 @@ export interface KnownKey {
 export interface DeskEvidence {
   /** Unique within the run of the desk. */
   readonly id: string
-  readonly what: 'close-adopted' | 'canary'
+  readonly what: 'close-adopted' | 'canary' | 'second-channel'
   readonly by: string
   readonly reason: string
   readonly facts: Readonly<Record<string, string | number | null>>

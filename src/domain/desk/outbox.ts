@@ -4,6 +4,7 @@
  */
 import { sha256Hex } from '../canonical.js'
 import type { DeliveredAnswer, SendResult, WebhookResult } from './delivery.js'
+import { noteSecondChannel } from './second-channel.js'
 import type { DeskState, NoticeEntry, OutboxEntry } from './state.js'
 import { headerText } from './text.js'
 import { Turn } from './turn.js'
@@ -261,7 +262,8 @@ export function nextNotice(state: DeskState, nowMs: number): NextNotice {
 }
 
 /** At least once: a notice whose outcome is not known is sent again, with the same id. */
-export function settleNotice(state: DeskState, id: string, result: WebhookResult, nowMs: number): DeskState {
+export function settleNotice(before: DeskState, id: string, result: WebhookResult, nowMs: number): DeskState {
+  const state = noteSecondChannel(before, id, result, nowMs)
   if (result.outcome === 'sent') return { ...state, notices: state.notices.filter((each) => each.id !== id) }
   const pause = (attempts: number) => (result.outcome === 'refused' ? HOUR_MS : backoffMs(attempts))
   const notices = state.notices.map((each) =>

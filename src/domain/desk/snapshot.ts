@@ -1,6 +1,7 @@
 /** What the desk last said about itself, kept in the state folder: for `nightshift alerts`, for the marks in the status, for whoever watches the desk. */
 import { withFindings } from '../judge/runbook-findings.js'
 import type { Finding, Instant, Severity, StatusDocument } from '../status.js'
+import type { SecondChannelState } from './second-channel.js'
 import type { AdoptedQueue, CanaryState, DeskState, Incident, Silence } from './state.js'
 import { isSilencedBy } from './turn.js'
 
@@ -47,6 +48,8 @@ export interface DeskSnapshot {
   readonly adopted: readonly AdoptedQueue[]
   readonly outbox: OutboxFigures
   readonly canary: CanaryState | null
+  /** Absent until the second channel was tried. */
+  readonly secondChannel?: SecondChannelState
   readonly refused: DeskState['refused']
   readonly totals: DeskState['totals']
 }
@@ -87,6 +90,7 @@ export function snapshotOf(state: DeskState, nowMs: number, run: { workflowId: s
       shutSince: isoOrNull(state.shut?.sinceMs),
     },
     canary: state.canary,
+    ...(state.secondChannel === undefined ? {} : { secondChannel: state.secondChannel }),
     refused: state.refused,
     totals: state.totals,
   }
@@ -171,6 +175,16 @@ export function withDeskMarks(status: StatusDocument, snapshot: DeskSnapshot | u
               arrivedAt: isoOrNull(snapshot.canary.arrivedAtMs),
               detail: snapshot.canary.detail,
             },
+      ...(snapshot.secondChannel === undefined
+        ? {}
+        : {
+            secondChannel: {
+              state: snapshot.secondChannel.state,
+              askedAt: iso(snapshot.secondChannel.askedAtMs),
+              settledAt: isoOrNull(snapshot.secondChannel.settledAtMs),
+              detail: snapshot.secondChannel.detail,
+            },
+          }),
     },
   }
   return withFindings(marked, deskFindings(status, snapshot, untakenSince, now))

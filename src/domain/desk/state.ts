@@ -5,6 +5,7 @@ import type { Severity } from '../status.js'
 import type { DeskContract } from './contract.js'
 import type { OutgoingMail } from './delivery.js'
 import type { DeskFinding, SoonStale } from './report.js'
+import type { SecondChannelState } from './second-channel.js'
 
 export interface Incident extends DeskFinding {
   /** Eight hex digits: what people type. */
@@ -142,6 +143,8 @@ export interface DeskState {
   readonly unconfirmed?: { readonly atMs: number; readonly subjects: readonly string[]; readonly why: string } | null
   /** What the desk decides cannot be written down. Absent in states of before 0.2. */
   readonly unwritten?: { readonly sinceMs: number; readonly why: string } | null
+  /** The last test of the second channel; absent until there was one. */
+  readonly secondChannel?: SecondChannelState
   /** Scopes whose whole set has to be read, because what we know does not agree with what they say. */
   readonly unsure: readonly string[]
   /** Orders by signal that were refused, newest last. */

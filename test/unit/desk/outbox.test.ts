@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { sendCanary } from '../../../src/domain/desk/canary.js'
 import type { DeliveredAnswer, SendResult } from '../../../src/domain/desk/delivery.js'
 import { foldOutbox, nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../../../src/domain/desk/outbox.js'
 import { tick } from '../../../src/domain/desk/review.js'
@@ -278,5 +279,58 @@ describe('the second channel', () => {
     expect(nextNotice(story.state, story.nowMs)).toMatchObject({ kind: 'send', notice: { id } })
     story.state = settleNotice(story.state, id, { outcome: 'sent', status: 200, reply: 'ok', latencyMs: 1 }, story.nowMs)
     expect(story.state.notices).toEqual([])
+  })
+
+  const webhook = (outcome: 'sent' | 'refused' | 'deferred', reply: string) => ({ outcome, status: outcome === 'sent' ? 200 : 403, reply, latencyMs: 1 })
+  /** The desk after the weekly canary, and what its test of the second channel is called. */
+  function tested(change: Partial<typeof CONTRACT> = {}): { story: Story; id: string } {
+    const story = waiting(0, change)
+    story.state = sendCanary(story.state, story.nowMs).state
+    return { story, id: story.state.notices[0]?.id ?? '' }
+  }
+
+  it('is tested with every canary by a notice of its own, and what came of it is kept', () => {
+    const { story, id } = tested()
+    expect(story.state.notices.map(({ title }) => title)).toEqual(['[nightshift test] test of the second channel'])
+    expect(story.state.secondChannel).toMatchObject({ state: 'waiting', settledAtMs: null })
+    story.state = settleNotice(story.state, id, webhook('sent', 'ok'), story.nowMs)
+    expect(story.state.secondChannel).toMatchObject({ state: 'taken', settledAtMs: story.nowMs, detail: 'ok' })
+    story.deliver().wait(20 * MINUTE_MS)
+    expect(Object.values(story.state.incidents)).toEqual([])
+  })
+
+  it('is not tested where there is none', () => {
+    expect(tested({ hasSecondChannel: false }).story.state.secondChannel).toBeUndefined()
+  })
+
+  it('that refuses its test is told by mail, repeated a day later, and its recovery too', () => {
+    const { story, id } = tested()
+    story.state = settleNotice(story.state, id, webhook('refused', '403 Forbidden'), story.nowMs)
+    story.wait(1)
+    expect(story.subjects().filter((subject) => subject.includes('second'))).toEqual(['[nightshift test] CRITICAL second-channel: second channel failed'])
+    expect(story.mails.at(-1)?.mail.text).toContain('403 Forbidden')
+    for (let hour = 0; hour < 25; hour++) {
+      story.take(story.report([]))
+      story.wait(HOUR_MS)
+    }
+    expect(story.subjects().filter((subject) => subject.includes('STILL CRITICAL second-channel'))).toHaveLength(1)
+    story.state = settleNotice(story.state, id, webhook('sent', 'ok'), story.nowMs)
+    story.wait(1)
+    expect(
+      story
+        .subjects()
+        .filter((subject) => subject.includes('second-channel'))
+        .at(-1),
+    ).toMatch(/^Re: \[nightshift test\] RECOVERED second-channel after 25 h/)
+    expect(story.state.notices.filter(({ title }) => title.includes('second-channel'))).toEqual([])
+  })
+
+  it('that nobody answers for a quarter of an hour is told too, not before', () => {
+    const { story, id } = tested()
+    story.state = settleNotice(story.state, id, webhook('deferred', 'HTTP 503'), story.nowMs)
+    story.wait(14 * MINUTE_MS)
+    expect(story.subjects().filter((subject) => subject.includes('second-channel'))).toEqual([])
+    story.wait(MINUTE_MS)
+    expect(story.subjects().filter((subject) => subject.includes('second-channel'))).toHaveLength(1)
   })
 })

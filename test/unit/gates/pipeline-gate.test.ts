@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type PipelineEvidence, pipelineGate } from '../../../src/domain/desk/pipeline-gate.js'
+import { type SecondChannelState, secondChannelGate } from '../../../src/domain/desk/second-channel.js'
 import { type GatesDocument, gateFindings, gatesShown } from '../../../src/domain/gates.js'
 
 const NOW = '2026-02-12T12:00:00.000Z'
@@ -46,6 +47,39 @@ describe('the gate of the notification pipeline', () => {
 
   it('a message that waits for exactly half an hour is not late yet', () => {
     expect(gate({ desk: { ...DESK, outbox: { ...OUTBOX, depth: 1, oldestAt: ago(1_800) } } }).state).toBe('passed')
+  })
+})
+
+describe('the gate of the second channel', () => {
+  const TEST: SecondChannelState = {
+    noticeId: 'second-channel.1',
+    askedAtMs: Date.parse(ago(2 * DAY)),
+    state: 'taken',
+    settledAtMs: Date.parse(ago(2 * DAY)) + 1_000,
+    detail: 'ok',
+  }
+  const seen = (change: Partial<SecondChannelState>) => secondChannelGate({ desk: { secondChannel: { ...TEST, ...change } }, now: NOW })
+
+  it('passes when the receiver took the test of this week', () => {
+    expect(seen({})).toEqual({
+      id: 'second-channel',
+      state: 'passed',
+      reason: 'ok',
+      message: `the second channel took the test of ${ago(2 * DAY)}: ok`,
+      next: null,
+    })
+  })
+
+  it.each<[string, Partial<SecondChannelState>, string, string]>([
+    ['the receiver refused it', { state: 'refused', detail: '403 Forbidden' }, 'failed', 'test_refused'],
+    ['nobody has taken it yet', { state: 'waiting', settledAtMs: null, detail: 'HTTP 503' }, 'unknown', 'test_waiting'],
+    ['the last test is older than eight days', { settledAtMs: Date.parse(ago(8 * DAY + 1)) }, 'failed', 'test_old'],
+  ])('does not pass when %s', (_when, change, state, reason) => {
+    expect(seen(change)).toMatchObject({ state, reason, next: expect.stringContaining('nightshift') })
+  })
+
+  it('is unknown when it was never tried, or the desk never spoke', () => {
+    for (const desk of [{}, undefined]) expect(secondChannelGate({ desk, now: NOW })).toMatchObject({ state: 'unknown', reason: 'no_test' })
   })
 })
 

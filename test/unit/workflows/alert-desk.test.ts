@@ -322,10 +322,17 @@ describe('orders to the desk', () => {
       await until(async () => (await world.snapshot()).passId, 'pass-1')
       await world.handle.executeUpdate('canary', { args: [] })
       await until(async () => (await world.snapshot()).canary?.state, 'arrived')
-      await until(() => world.words.flatMap(({ evidence }) => evidence.map(({ what, reason }) => [what, reason])), [['canary', 'arrived']])
+      await until(
+        () => world.words.flatMap(({ evidence }) => evidence.map(({ what, reason }) => `${what} ${reason}`)).sort(),
+        ['canary arrived', 'second-channel taken'],
+      )
+      expect((await world.snapshot()).secondChannel).toMatchObject({ state: 'taken', detail: 'ok' })
       world.inMailbox = 'no'
       await world.handle.signal('canary')
-      await until(() => world.notices.map(({ title }) => title), ['[nightshift test] no mail: canary lost'])
+      await until(
+        () => world.notices.map(({ title }) => title).sort(),
+        ['[nightshift test] no mail: canary lost', ...Array(2).fill('[nightshift test] test of the second channel')],
+      )
     })
   })
 
