@@ -28,7 +28,6 @@ import { foldOutbox, nextNotice, nextSend, settleAsked, settleNotice, settleSend
 import { receive } from '../domain/desk/receive.js'
 import type { DeskReport } from '../domain/desk/report.js'
 import { nextReviewAtMs, tick } from '../domain/desk/review.js'
-import type { SecondChannelState } from '../domain/desk/second-channel.js'
 import { type DeskSnapshot, snapshotOf } from '../domain/desk/snapshot.js'
 import { type Decision, newDesk, type OutboxEntry } from '../domain/desk/state.js'
 import type { DeskStep } from '../domain/desk/turn.js'
@@ -321,7 +320,10 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       const { id, title, text, severity } = next.notice
       const result = await sendWebhook({ id, title, text, severity })
       setState(settleNotice(state, id, result, Date.now()))
-      if (id === state.secondChannel?.noticeId) evidence.push(...evidenceOfTest(state.secondChannel, result))
+      const test = state.secondChannel
+      if (id !== test?.noticeId || test.settledAtMs === null) continue
+      const facts = { noticeId: id, state: test.state, httpStatus: result.status, latencyMs: result.latencyMs }
+      testify({ id: `second-channel/${test.askedAtMs}`, what: 'second-channel', by: 'schedule', reason: test.state, facts })
     }
   }
 
@@ -350,14 +352,6 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       take(tick(state, Date.now()))
     }
   }
-}
-
-/** A receipt of the second channel's test, once it is settled. */
-function evidenceOfTest(test: SecondChannelState, { status, latencyMs }: WebhookResult): DeskEvidence[] {
-  if (test.settledAtMs === null) return []
-  const { noticeId, state, askedAtMs, settledAtMs } = test
-  const facts = { noticeId, state, httpStatus: status, latencyMs }
-  return [{ id: `second-channel/${askedAtMs}`, what: 'second-channel', by: 'schedule', reason: state, facts, at: new Date(settledAtMs).toISOString() }]
 }
 
 /** Given up after some seconds: the desk has more to do than to wait for a disk. */
