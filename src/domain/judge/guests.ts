@@ -9,7 +9,7 @@ import { severityOf, subjectOf } from './pass.js'
 import type { GuestView, ProxmoxView, ProxmoxViews } from './proxmox.js'
 import { coveringJobs, uncoveredBecause } from './proxmox.js'
 import type { Verdict } from './report.js'
-import { onHost, report } from './report.js'
+import { enrollCommand, onHost, report } from './report.js'
 import { isMounted, storageOfPath } from './storages.js'
 import type { JudgedTarget } from './targets.js'
 import { conditionOf, firstDueOf } from './targets.js'
@@ -186,7 +186,7 @@ function freshnessVerdict(pass: Pass, own: ProxmoxView, guest: GuestView, target
     reason: freshness.reason,
     severity: severityOf(freshness.state, classification === 'rebuildable'),
     message: freshness.message,
-    next: freshness.next,
+    next: freshness.next ?? (freshness.reason === 'awaiting_first_artifact' ? enrollCommand(own.view.host.name, guest.seen.vmid) : null),
   }
   if (!freshness.told)
     report(pass, guestSubject(own.view, guest.seen.vmid), conditionOf(freshness.state, freshness.reason), {

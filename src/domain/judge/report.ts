@@ -22,3 +22,6 @@ export function quoteForPeople(word: string): string {
 
 /** `ssh HOST 'COMMAND'`, to be copied. */
 export const onHost = (alias: string, command: string): string => `ssh ${quoteForPeople(alias)} ${quoteForPeople(command)}`
+
+/** Nobody waits for a guest's first scheduled backup: this does. */
+export const enrollCommand = (host: string, vmid: number): string => `nightshift run vzdumpEnrollment '${JSON.stringify({ host, guests: [vmid] })}'`

@@ -14,7 +14,7 @@ import type { ProducerState } from './producers.js'
 import { guestOfTarget, producerStateOf } from './producers.js'
 import type { ProxmoxView, ProxmoxViews } from './proxmox.js'
 import { coveringJobs, isGone, uncoveredBecause } from './proxmox.js'
-import { onHost, report } from './report.js'
+import { enrollCommand, onHost, report } from './report.js'
 import { isMounted, storageOfPath, storageSubject } from './storages.js'
 import { waiverState } from './waivers.js'
 
@@ -61,7 +61,7 @@ function judgeTarget(pass: Pass, proxmox: ProxmoxViews, target: Target): JudgedT
   const freshness = seen && 'set' in seen ? freshnessOf(pass, view as HostView, target, own, guest, seen.set) : null
   const verdict =
     target.decommissioned || !target.enabled
-      ? { ...asleep(pass, target, freshness), told: own !== null && guest !== null && isGone(own, guest.vmid) }
+      ? { ...asleep(pass, target, freshness, own, guest), told: own !== null && guest !== null && isGone(own, guest.vmid) }
       : awake(pass, target, view, own, guest, seen, freshness)
   const subject = subjectOf(view?.host.site ?? pass.runbooks.estate.id, 'target', target.id)
   const severity = verdict.state === 'DISABLED' && verdict.reason !== 'disabled' ? 'ok' : severityOf(verdict.state, target.classification === 'rebuildable')
@@ -194,7 +194,7 @@ export function firstDueOf(pass: Pass, own: ProxmoxView, vmid: number, set: Arti
 }
 
 /** A target that is switched off or gone for good: shown, with what is there. */
-function asleep(pass: Pass, target: Target, freshness: Freshness | null): Verdict {
+function asleep(pass: Pass, target: Target, freshness: Freshness | null, own: ProxmoxView | null, guest: { vmid: number } | null): Verdict {
   const there = freshness?.good ? ` (newest: ${freshness.good.name})` : ''
   if (target.decommissioned)
     return {
@@ -207,11 +207,20 @@ function asleep(pass: Pass, target: Target, freshness: Freshness | null): Verdic
   const waiver = waiverState(pass, target.waiver)
   if (waiver.valid)
     return { state: 'DISABLED', reason: 'waived', message: `waived until ${target.waiver?.until}: ${target.waiver?.reason}${there}`, next: null, looked: true }
+  const host = own?.view.host.name
+  const open = pass.enrollments.find((each) => each.host === host && each.vmid === guest?.vmid)
+  if (open !== undefined) {
+    const message = `is disabled until its first scheduled backup is proven, which ${open.workflowId} waits for${there}`
+    return { state: 'DISABLED', reason: 'disabled', message, next: `nightshift plan ${open.workflowId}`, looked: true }
+  }
+  // Backed up, and nobody waits for the proof: an enrollment that was ended half-way looks like this.
+  const isCovered = own !== null && guest !== null && coveringJobs(own, guest.vmid).length > 0
+  const enable = isCovered ? `let its backups be proven and it be enabled: ${enrollCommand(own.view.host.name, guest.vmid)}` : 'enable it'
   return {
     state: 'DISABLED',
     reason: 'disabled',
     message: waiver.expired ? `is disabled, and its waiver ended on ${target.waiver?.until}${there}` : `is disabled without a waiver${there}`,
-    next: `enable it, or add waiver: {reason, until} at ${target.place}`,
+    next: `${enable}, or add waiver: {reason, until} at ${target.place}`,
     looked: true,
   }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { OpenEnrollment } from '../../../src/domain/enroll/open.js'
 import { judgePass } from '../../../src/domain/judge/index.js'
-import { HOUR, NOW, runbooks, type World, world } from './world.js'
+import { readOk } from '../../../src/domain/observation.js'
+import { changeFolder, changeProxmox, DUMP, HOUR, NOW, runbooks, type World, world } from './world.js'
 
 const OPEN: OpenEnrollment = {
   host: 'pve',
@@ -22,7 +23,8 @@ function judgeGuest(w: World, enrollments: readonly OpenEnrollment[]) {
     now: new Date(w.now * 1000).toISOString(),
     pass: { passId: 'p', workflowId: 'w', runId: 'r' },
   })
-  return { guest: status.guests.find(({ vmid }) => vmid === 205), findings: status.findings.filter(({ subject }) => subject === 'shop/guest/pve/205') }
+  const target = status.targets.find(({ id }) => id === 'vm-205')
+  return { target, guest: status.guests.find(({ vmid }) => vmid === 205), findings: status.findings.filter(({ subject }) => subject === 'shop/guest/pve/205') }
 }
 
 /** Its target is off, as it is until the first scheduled artifact is proven. */
@@ -51,6 +53,20 @@ describe('a guest that a run waits for', () => {
       findings: [{ reason: 'overdue' }],
     })
     expect(judgeGuest(asleep(), [{ ...OPEN, expectedBySeconds: NOW - HOUR }]).guest).toMatchObject({ reason: 'overdue' })
+  })
+
+  it('has a target that names the run; when no run is open any more, as after a Terminate, the monitor says which command waits again', () => {
+    expect(judgeGuest(asleep(), [OPEN]).target).toMatchObject({
+      state: 'DISABLED',
+      message: expect.stringContaining('until its first scheduled backup is proven, which enroll/pve/backup-pve-daily waits for'),
+      next: 'nightshift plan enroll/pve/backup-pve-daily',
+    })
+    const command = `nightshift run vzdumpEnrollment '{"host":"pve","guests":[205]}'`
+    expect(judgeGuest(asleep(), []).target).toMatchObject({ state: 'DISABLED', severity: 'warning', next: expect.stringContaining(command) })
+    const bare = asleep()
+    changeFolder(bare, 'pve', DUMP, (files) => ({ files: files.filter(({ name }) => !name.includes('-205-')) }))
+    changeProxmox(bare, 'pve', (seen) => ({ ...seen, tasks: readOk([]), taskLogs: readOk([]), jobStates: readOk([]) }))
+    expect(judgeGuest(bare, []).guest).toMatchObject({ reason: 'awaiting_first_artifact', next: command })
   })
 
   it('is judged by its enabled target again, and by its archives when nobody waits', () => {
