@@ -45,7 +45,7 @@ export const workflowIds = {
   /** The wait of one enrollment, named like it. */
   firstArtifacts: (enrollmentId: string) => `first-artifacts/${enrollmentId.replace(/^enroll\//, '')}`,
   /** @param of the job, or the guests where no job was named */
-  enroll: (host: string, of: string | readonly number[]) => `enroll/${host}/${typeof of === 'string' ? of : [...new Set(of)].sort((a, b) => a - b).join('+')}`,
+  enroll: (host: string, of: string | readonly number[]) => `enroll/${host}/${typeof of === 'string' ? of : guestsInWords(of)}`,
   prune: (host: string, storage: string) => `prune/${host}/${storage}`,
   relay: (host: string) => `relay/${host}`,
   apply: (host: string) => `apply/${host}`,
@@ -55,6 +55,12 @@ export const workflowIds = {
   gates: (estateId: string) => `gates/${estateId}`,
   canary: (estateId: string) => `canary/${estateId}`,
 } as const
+
+/** `211+212`; of very many the first, the last and how many: an ID has an end. */
+function guestsInWords(guests: readonly number[]): string {
+  const sorted = [...new Set(guests)].sort((a, b) => a - b)
+  return sorted.length <= 30 ? sorted.join('+') : `${sorted[0]}..${sorted.at(-1)}+${sorted.length}`
+}
 
 /** Schedule IDs. */
 export const scheduleIds = {

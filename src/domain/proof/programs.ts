@@ -136,10 +136,16 @@ open my $lock, '>', "$dir/lock" or answer({ state => 'unknown', why => "$dir/loc
 flock $lock, LOCK_EX;
 my %mine = map { $_ => $ask->{$_} } qw(volid path sizeBytes modifiedSeconds);
 my $known = parsed(slurp("$dir/request.json"));
-my $same = $known && !grep { $known->{$_} ne $mine{$_} } keys %mine;
+my $is_mine = sub { my $of = shift; return $of && !grep { $of->{$_} ne $mine{$_} } keys %mine };
+my $kept = sub { return "$dir/kept-" . (shift->{path} =~ s{.*/}{}r) . '.json' };
+my $same = $is_mine->($known);
+my $before = parsed(slurp($kept->(\%mine)));
+answer($before->{result}) if $before && $is_mine->($before->{of});
 my (undef, $active) = run('systemctl', 'is-active', $unit); my $runs = $active =~ /\A(?:active|activating|deactivating)/;
 if ($same) {
   my $done = parsed(slurp("$dir/result.json"));
+  # what could not be known this time may be known the next
+  unlink "$dir/request.json", "$dir/result.json" if $done && $done->{state} eq 'unknown';
   answer($done) if $done;
   answer({ state => 'running', readBytes => 0 + (slurp("$dir/progress") || 0), sizeBytes => 0 + $mine{sizeBytes} }) if $runs;
   answer({ state => 'unknown', why => "the reading on the host was ended from outside $known->{attempts} times" }) if $known->{attempts} >= $ask->{most_attempts};
@@ -157,8 +163,11 @@ if (!$ask->{anyway}) {
     answer({ state => 'waiting', why => "job $job->{id} is due before the reading would be over" }) if $left < $need;
   }
 }
-unlink map { "$dir/$_" } qw(result.json progress codes errors);
 my $put = sub { my ($name, $text) = @_; open my $f, '>', "$dir/$name.new" or answer({ state => 'unknown', why => "$dir: $!" }); print $f $text; close $f or answer({ state => 'unknown', why => "$dir: $!" }); rename "$dir/$name.new", "$dir/$name" };
+# nobody has asked for the other one's result yet
+my $other = $same ? undef : parsed(slurp("$dir/result.json"));
+$put->($kept->($known) =~ s{.*/}{}r, $json->encode({ of => $known, result => $other })) if $other && $known && $other->{state} ne 'unknown';
+unlink map { "$dir/$_" } qw(result.json progress codes errors);
 $put->('reader.pl', $ask->{reader});
 $put->('request.json', $json->encode({ %mine, attempts => 1 + ($same ? $known->{attempts} : 0) }));
 run('systemctl', 'reset-failed', $unit);

@@ -1,7 +1,7 @@
 /** The proving programs, run for real by perl on a temporary host. (Inside of a systemd unit, with vma, they run against the lab's hosts.) */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -121,6 +121,27 @@ describe('level 2', () => {
     write('active', 'active\n')
     const other = { volid: 'tank:backup/other', storage: 'tank', path: archive, sizeBytes: 1, modifiedSeconds: 1, anyway: true }
     expect(readVerification(perl(verifyProgram(other)))).toMatchObject({ state: 'waiting', why: `${VOLID} of the same storage is being read` })
+  })
+
+  it('keeps the result of one archive when the next of its storage is read before anybody asked for it', () => {
+    const first = archive
+    const second = join(root, 'dump', 'vzdump-lxc-105-2026_11_22-02_00_04.tar.zst')
+    copyFileSync(first, second)
+    expect(verify()).toMatchObject({ state: 'running' })
+    archive = second
+    expect(verifyToTheEnd()).toMatchObject({ state: 'readable' })
+    archive = first
+    expect(verify()).toMatchObject({ state: 'readable' })
+    expect(readFileSync(join(root, 'begun'), 'utf8').trim().split('\n')).toHaveLength(2)
+    writeFileSync(first, 'another file by now')
+    expect(verifyToTheEnd()).toMatchObject({ state: 'damaged' })
+  })
+
+  it('is read anew after it could not be known, so that a mended host is believed', () => {
+    program('zstd', 'exec /nonexistent/zstd')
+    expect(verifyToTheEnd()).toMatchObject({ state: 'unknown' })
+    rmSync(join(root, 'bin/zstd'))
+    expect(verifyToTheEnd()).toMatchObject({ state: 'readable' })
   })
 
   it('is begun again after the unit was ended from outside, three times at most', () => {
