@@ -6,9 +6,10 @@ import type { Check, Json, PathPart, PlanDraft, PlanStep, PlanWarning, RunbookEd
 import type { RunbookSet } from '../estate.js'
 import { listInWords } from '../judge/words.js'
 import { isTrue, type Row, type VzdumpObservation, vmidsOf } from '../vzdump/observation.js'
-import { type Consequences, dryRun, dryRunWords, effectiveRetention, setJobStep } from '../vzdump/plan-job-steps.js'
+import { type Consequences, effectiveRetention, setJobStep } from '../vzdump/plan-job-steps.js'
 import { isScheduled } from '../vzdump/wanted.js'
 import { retentionText, type VzdumpHost, type WantedJob } from '../vzdump-runbook.js'
+import { nextRun } from './next-run.js'
 
 export interface EnrollmentPlan {
   readonly draft: PlanDraft
@@ -92,14 +93,8 @@ function joinStep(seen: VzdumpObservation, set: RunbookSet, job: WantedJob, row:
   const ofStorage = seen.storages.find(({ id }) => id === job.storage)?.retention
   const retention = effectiveRetention(seen, row['prune-backups'], ofStorage)
   const asked = job.retention ?? storageWanted
-  const run = dryRun(seen, job.storage, retention, asked === undefined ? '' : retentionText(asked), joining)
-  const hasArchives = seen.storages.some(({ archives }) => archives?.ok === true && archives.value.some(({ vmid }) => vmid !== null && joining.includes(vmid)))
-  const lets = run.removes.length > 0 || (run.why !== undefined && hasArchives)
-  const consequences: Consequences = {
-    destructive: lets ? ['lets a later run delete data'] : [],
-    removes: run.removes,
-    words: hasArchives ? dryRunWords(job.storage, retention, run) : [],
-  }
+  const run = nextRun(seen, job.storage, retention, asked === undefined ? '' : retentionText(asked), joining)
+  const consequences: Consequences = { destructive: run.mayRemove ? ['lets a later run delete data'] : [], removes: run.removes, words: run.words }
   return setJobStep(seen.host, job.id, `Put guest ${listInWords(joining.map(String))} into job ${job.id}`, { vmid: now }, { vmid: wanted }, consequences)
 }
 

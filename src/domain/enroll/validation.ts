@@ -5,9 +5,10 @@
 import type { Check, PlanDraft } from '../change/plan.js'
 import { listInWords } from '../judge/words.js'
 import type { VzdumpObservation } from '../vzdump/observation.js'
-import { archivesOf, dryRun, dryRunWords, effectiveRetention } from '../vzdump/plan-job-steps.js'
+import { effectiveRetention } from '../vzdump/plan-job-steps.js'
 import { retentionOf } from '../vzdump/wanted.js'
 import { retentionText, type VzdumpHost, type WantedJob } from '../vzdump-runbook.js'
+import { nextRun } from './next-run.js'
 
 /** @param unit a systemd unit of this run's own, so that nothing of an earlier validation is taken for it */
 export function planValidation(seen: VzdumpObservation, entry: VzdumpHost, job: WantedJob, guests: readonly number[], unit: string): PlanDraft {
@@ -18,18 +19,13 @@ export function planValidation(seen: VzdumpObservation, entry: VzdumpHost, job: 
   const own = retentionOf(row['prune-backups'])
   const retention = effectiveRetention(seen, row['prune-backups'], seen.storages.find(({ id }) => id === storage)?.retention)
   const asked = job.retention ?? entry.storages.find(({ id }) => id === storage)?.retention
-  const run = dryRun(seen, storage, retention, asked === undefined ? '' : retentionText(asked), guests)
-  const hasArchives = archivesOf(seen, storage).some(({ vmid }) => vmid !== null && guests.includes(vmid))
-  const prunes = retention !== null && retention['keep-all'] === undefined && hasArchives
+  const run = nextRun(seen, storage, retention, asked === undefined ? '' : retentionText(asked), guests)
   const options = [
     ...(own === null ? [] : ['--prune-backups', retentionText(own)]),
     ...(['mode', 'compress'] as const).flatMap((name) => option(name, row[name])),
   ]
   const state = (stdout: string): Check => ({ kind: 'command', argv: ['systemctl', 'show', '--property=ActiveState', '--value', unit], stdout })
-  const words = [
-    `Back up guest ${listInWords(guests.map(String))} now, by hand, to storage ${storage}`,
-    ...(hasArchives ? dryRunWords(storage, retention, run) : []),
-  ]
+  const words = [`Back up guest ${listInWords(guests.map(String))} now, by hand, to storage ${storage}`, ...run.words]
   return {
     runbook: 'vzdumpEnrollment',
     host,
@@ -54,7 +50,7 @@ export function planValidation(seen: VzdumpObservation, entry: VzdumpHost, job: 
             ...options,
           ],
         },
-        destructive: prunes ? ['deletes data'] : [],
+        destructive: run.mayRemove ? ['deletes data'] : [],
         before: [state('inactive')],
         after: [state('active')],
         undo: { none: 'a backup that was made stays, and what its pruning removed cannot be brought back' },
