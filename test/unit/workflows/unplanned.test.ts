@@ -1,4 +1,4 @@
-/** Runbooks whose host does not answer, under skipped time: what the activities say is scripted, the workflows and their retries are the product's. */
+/** Runs that come to no plan, under skipped time: what the activities say is scripted; the workflows, their waits and retries are the product's. */
 import { fileURLToPath } from 'node:url'
 import { ApplicationFailure } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
@@ -26,7 +26,7 @@ const PLAN = { runbook: 'x', host: 'pve', title: 'x', steps: [], warnings: [], f
 let plays = 0
 
 /** Runs a workflow whose host answers `answers` times and then no more. */
-async function play(workflow: string, input: object, answers: number, silence: () => never) {
+async function play(workflow: string, input: object, answers: number, silence: () => never, other: object = {}) {
   plays += 1
   const name = `unread-${plays}`
   const receipts: object[] = []
@@ -42,12 +42,14 @@ async function play(workflow: string, input: object, answers: number, silence: (
     openRetention: async () => ({ ...opened, probe: {} }),
     planPrune: async () => ({ plan: PLAN, compliance: [], toProve: [], table: '' }),
     unfinishedApply: async () => null,
+    recordProof: async () => {},
     writeRunReceipt: async ({ body }: { body: object }) => ({ number: receipts.push(body), sha256: 'b'.repeat(64) }),
   }
+  const site = { observeVzdump: observe, observeRetention: observe }
   const queue = `nightshift-${name}`
   const workers = await Promise.all([
-    Worker.create({ connection: env.nativeConnection, taskQueue: queue, workflowBundle, activities: { observeVzdump: observe, observeRetention: observe } }),
-    Worker.create({ connection: env.nativeConnection, taskQueue: `${name}-state`, activities: home }),
+    Worker.create({ connection: env.nativeConnection, taskQueue: queue, workflowBundle, activities: { ...site, ...other } }),
+    Worker.create({ connection: env.nativeConnection, taskQueue: `${name}-state`, activities: { ...home, ...other } }),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   try {
@@ -92,5 +94,43 @@ describe('a run whose host does not answer', () => {
     const { result, receipts } = await play('vzdumpJobs', {}, 1, unreachable)
     expect(result).toMatchObject({ state: 'unknown', message: expect.stringContaining('what remains could not be looked at'), proof: { enrollments: [] } })
     expect(receipts).toMatchObject([{ outcome: { state: 'unknown' } }])
+  })
+})
+
+describe('a prune some of whose staying copies nobody can vouch for', () => {
+  const copy = { volid: 'tank:backup/vzdump-qemu-204-2026_11_20-02_00_00.vma.zst', path: '/tank/dump/x', sizeBytes: 1000, modifiedSeconds: 1 }
+  const step = {
+    id: 'remove another',
+    host: 'pve',
+    effect: { kind: 'command', argv: ['false'] },
+    destructive: [],
+    before: [],
+    after: [],
+    undo: { none: '' },
+    diff: [],
+    removes: [],
+  }
+  const planPrune = async () => ({ plan: { ...PLAN, steps: [step] }, compliance: [], toProve: [copy], table: '' })
+  const whole = { state: 'complete', file: copy }
+  const ended = async (other: object) => (await play('retentionPrune', { mode: 'remove' }, 9, unreachable, { planPrune, ...other })).result
+
+  it.each([
+    ['is no longer there', { inspectArtifact: async () => ({ state: 'absent', why: 'no such archive' }) }, 'could not be found out: no such archive'],
+    [
+      'cannot be read',
+      { inspectArtifact: async () => whole, verifyArtifactOnHost: async () => ({ state: 'unknown', why: 'zstd is missing' }) },
+      'zstd is missing',
+    ],
+    ['lies on a host that fell silent', { inspectArtifact: async () => unreachable() }, 'nobody listens'],
+    [
+      'is another one each time',
+      { inspectArtifact: async () => whole, verifyArtifactOnHost: async () => ({ state: 'readable', sha256: 'a', seconds: 1 }) },
+      'changes while it is read',
+    ],
+  ])('is refused, with a receipt and before anybody is asked, when one %s', async (_what, other, why) => {
+    const result = await ended(other)
+    expect(result).toMatchObject({ state: 'failed', approval: null, steps: [], receipt: { number: 1 } })
+    expect(result.message).toMatch(/^no plan: /)
+    expect(result.message).toContain(why)
   })
 })
