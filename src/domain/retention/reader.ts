@@ -1,16 +1,10 @@
 /**
- * The reading of storages for retention: one remote command, which changes nothing. A Perl program (core modules only; every Proxmox host has
- * perl) gets its question as JSON behind `__END__` and answers in JSON: what each storage lists, what the host itself would remove under every
- * set of options that a job or the storage has, and how the files really look (`pvesh` tells no mtime).
+ * The reading of storages for retention: one remote command, which changes nothing. It answers what each storage lists, what the host itself would remove under
+ * every set of options that a job or the storage has, and how the files really look (`pvesh` tells no mtime).
  */
 
+import { perlReading } from '../probe/perl-reading.js'
 import { shell } from '../probe/shell-text.js'
-
-/** One Proxmox process may take this long; a hung NFS server blocks for ever. */
-const PROCESS_TIMEOUT_SECONDS = 40
-
-/** Most processes at once on the host. */
-const PROCESSES_AT_ONCE = 4
 
 export interface ReaderQuestion {
   readonly node: string
@@ -58,8 +52,7 @@ export interface RetentionReading {
 
 /** The program and its question, for the standard input of `perl -`. */
 export function renderReader(question: ReaderQuestion): string {
-  const program = PROGRAM.replaceAll('@AT_ONCE@', String(PROCESSES_AT_ONCE)).replaceAll('@LIMIT@', String(PROCESS_TIMEOUT_SECONDS))
-  return `${program}\n__END__\n${JSON.stringify(question)}\n`
+  return perlReading(PROGRAM, question)
 }
 
 /** @throws Error when the answer was cut off or is not the reader's */
@@ -76,38 +69,9 @@ export function parseReading(text: string): RetentionReading {
   return reading
 }
 
-const PROGRAM = shell`use strict; use warnings; use JSON::PP;
-my $q = do { local $/; decode_json(scalar <DATA>) };
-my $json = JSON::PP->new->canonical->utf8;
-sub answer { print $json->encode($_[0]), "\n"; exit 0 }
-# runs [NAME, ARGV...] side by side; gives NAME => [exit code, stdout, stderr]
-sub run_all {
-  my (%answer, %running); my @left = @_;
-  while (@left || %running) {
-    while (@left && keys %running < @AT_ONCE@) {
-      my ($name, @argv) = @{ shift @left };
-      open(my $out, '+>', undef) or die "no room for an answer: $!\n";
-      open(my $err, '+>', undef) or die "no room for an answer: $!\n";
-      my $pid = fork // die "cannot start a process: $!\n";
-      if (!$pid) {
-        open(STDIN, '<', '/dev/null'); open(STDOUT, '>&', $out); open(STDERR, '>&', $err);
-        exec('timeout', @LIMIT@, @argv) or exit 127;
-      }
-      $running{$pid} = [$name, $out, $err];
-    }
-    my $pid = wait; last if $pid < 0;
-    my ($name, $out, $err) = @{ delete $running{$pid} // next };
-    my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
-    $answer{$name} = [$code, map { seek $_, 0, 0; local $/; scalar(<$_>) // '' } $out, $err];
-  }
-  return \%answer;
-}
-sub why { my ($a) = @_; my $t = $a->[0] == 124 ? 'no answer within @LIMIT@ s' : ($a->[2] =~ /(\S.*\S)/ ? $1 : "exit code $a->[0]"); return { ok => JSON::PP::false, why => substr($t, 0, 300) } }
-sub rows { my ($a) = @_; return why($a) if $a->[0] != 0; my $v = eval { decode_json($a->[1]) }; return ref $v eq 'ARRAY' ? { ok => JSON::PP::true, value => $v } : { ok => JSON::PP::false, why => 'the answer is not a list in JSON' } }
-sub lines { my ($a, $cut, @fine) = @_; return why($a) if !grep { $a->[0] == $_ } 0, @fine; return { ok => JSON::PP::true, value => [map { substr($_, 0, 400) } grep { length } map { s/^\Q$cut\E\/*//r } split /\n/, $a->[1]] } }
+const PROGRAM = shell`sub lines { my ($a, $cut, @fine) = @_; return why($a) if !grep { $a->[0] == $_ } 0, @fine; return { ok => $T, value => [map { substr($_, 0, 400) } grep { length } map { s/^\Q$cut\E\/*//r } split /\n/, $a->[1]] } }
 sub options { my ($p) = @_; return undef if !defined $p || $p eq ''; return join ',', map { "$_=$p->{$_}" } sort keys %$p if ref $p; return join ',', sort grep { length } split /[\s,]+/, $p }
 sub prunes { my ($o) = @_; return defined $o && $o =~ /keep-(?:last|hourly|daily|weekly|monthly|yearly)=0*[1-9]/ }
-sub pvesh { my ($name, @rest) = @_; return [$name, 'pvesh', 'get', @rest, '--output-format', 'json'] }
 my $first = run_all(pvesh(storage => '/storage'), pvesh(jobs => '/cluster/backup'));
 my ($configs, $jobs) = map { rows($first->{$_}) } qw(storage jobs);
 answer({ error => "the list of storages could not be read: $configs->{why}" }) if !$configs->{ok};
@@ -134,7 +98,7 @@ for my $s (sort { $a->{storage} cmp $b->{storage} } @{ $configs->{value} }) {
 my $got = run_all(@ask);
 answer({ nodeOptions => $node_options, epochSeconds => time, storages => [map {
   my ($id, $folder) = @$_{qw(id folder)};
-  my $none = { ok => JSON::PP::false, why => 'this storage is no folder' };
+  my $none = { ok => $F, why => 'this storage is no folder' };
   +{ id => $id, type => $_->{type}, folder => $folder, options => $_->{options}, content => rows($got->{"content $id"}),
      asked => [map { +{ options => $_, marks => rows($got->{"prune $id $_"}) } } @{ $_->{sets} }],
      files => defined $folder ? lines($got->{"files $id"}, '') : $none,

@@ -1,23 +1,14 @@
-/**
- * The reading of jobs, guests and storages of a Proxmox host: one remote command, which changes nothing. A Perl program (core modules only;
- * every Proxmox host has perl) gets its question as JSON behind `__END__` and answers in JSON.
- */
+/** The reading of jobs, guests and storages of a Proxmox host: one remote command, which changes nothing. */
+import { perlReading } from '../probe/perl-reading.js'
 import { shell } from '../probe/shell-text.js'
 import type { VzdumpObservation, VzdumpQuestions } from './observation.js'
 
-/** One Proxmox process may take this long; a hung NFS server blocks for ever. */
-const PROCESS_TIMEOUT_SECONDS = 40
-/** Most processes at once on the host. */
-const PROCESSES_AT_ONCE = 4
 /** Most archives of a storage that are told, newest first: what lies there must not fill a history. */
 export const MOST_ARCHIVES = 3000
 
 /** The program and its question, for the standard input of `perl -`. */
 export function renderVzdumpReader(node: string, questions: VzdumpQuestions): string {
-  const program = PROGRAM.replaceAll('@AT_ONCE@', String(PROCESSES_AT_ONCE))
-    .replaceAll('@LIMIT@', String(PROCESS_TIMEOUT_SECONDS))
-    .replaceAll('@ARCHIVES@', String(MOST_ARCHIVES))
-  return `${program}\n__END__\n${JSON.stringify({ node, ...questions })}\n`
+  return perlReading(PROGRAM.replaceAll('@ARCHIVES@', String(MOST_ARCHIVES)), { node, ...questions })
 }
 
 /**
@@ -59,44 +50,7 @@ function parse(text: string): Partial<VzdumpObservation> & { error?: unknown } {
   throw new Error(`the reading of the jobs was cut off or is not JSON: ${text.slice(0, 120)}`)
 }
 
-const PROGRAM = shell`use strict; use warnings; use JSON::PP; use POSIX ();
-$ENV{LC_ALL} = 'C.UTF-8'; $ENV{PATH} = "/usr/sbin:/usr/bin:/sbin:/bin:$ENV{PATH}";
-my $q = do { local $/; decode_json(scalar <DATA>) };
-my ($T, $F) = (JSON::PP::true, JSON::PP::false);
-sub answer { print JSON::PP->new->canonical->utf8->encode($_[0]), "\n"; exit 0 }
-# runs [NAME, ARGV...] side by side; gives NAME => [exit code, stdout, stderr]
-sub run_all {
-  my (%answer, %running); my @left = @_;
-  while (@left || %running) {
-    while (@left && keys %running < @AT_ONCE@) {
-      my ($name, @argv) = @{ shift @left };
-      open(my $out, '+>', undef) or die "no room for an answer: $!\n";
-      open(my $err, '+>', undef) or die "no room for an answer: $!\n";
-      my $pid = fork // die "cannot start a process: $!\n";
-      if (!$pid) {
-        open(STDIN, '<', '/dev/null'); open(STDOUT, '>&', $out); open(STDERR, '>&', $err);
-        exec('timeout', @LIMIT@, @argv) or POSIX::_exit(127);
-      }
-      $running{$pid} = [$name, $out, $err];
-    }
-    my $pid = wait; last if $pid < 0;
-    my ($name, $out, $err) = @{ delete $running{$pid} // next };
-    my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
-    $answer{$name} = [$code, map { seek $_, 0, 0; local $/; scalar(<$_>) // '' } $out, $err];
-  }
-  return \%answer;
-}
-sub pvesh { my ($name, @rest) = @_; return [$name, 'pvesh', 'get', @rest, '--output-format', 'json'] }
-sub rows {
-  my ($a) = @_;
-  if ($a->[0] != 0) {
-    my $t = $a->[0] == 124 ? 'no answer within @LIMIT@ s' : ($a->[2] =~ /(\S.*\S)/ ? $1 : "exit code $a->[0]");
-    return { ok => $F, why => substr($t, 0, 300) };
-  }
-  my $v = eval { decode_json($a->[1]) };
-  return ref $v eq 'ARRAY' ? { ok => $T, value => $v } : { ok => $F, why => 'the answer is not a list in JSON' };
-}
-sub text { my ($v) = @_; return defined $v ? "$v" : undef }
+const PROGRAM = shell`sub text { my ($v) = @_; return defined $v ? "$v" : undef }
 sub slurp { my ($p) = @_; open(my $fh, '<', $p) or return undef; local $/; return scalar <$fh> }
 my $node = $q->{node};
 my %calls = (jobs => '/cluster/backup', storages => '/storage', states => "/nodes/$node/storage", qemu => "/nodes/$node/qemu", lxc => "/nodes/$node/lxc");
