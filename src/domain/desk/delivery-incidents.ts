@@ -2,7 +2,6 @@
  * That mail does not go out is itself an incident, told by the second channel. It is open from a refusal on, or when the oldest unsent message has waited too long,
  * until mail goes out again.
  */
-import { sha256Hex } from '../canonical.js'
 import { mailProblems, mailRecoveries, mailRepeat } from './mails.js'
 import { keyOf } from './report.js'
 import type { DeskState, Incident } from './state.js'
@@ -99,10 +98,9 @@ function wayTrouble(state: DeskState, nowMs: number): Trouble | null {
 }
 
 function open(turn: Turn, key: string, trouble: Trouble): void {
-  const incident = turn.put({
+  const incident = turn.begin({
     subject: `${turn.state.estate}/delivery/${trouble.id}`,
     condition: 'delivery',
-    id: sha256Hex(`${key}\n${turn.nowMs}`).slice(0, 8),
     key,
     scope: 'desk',
     site: turn.state.estate,
@@ -116,16 +114,8 @@ function open(turn: Turn, key: string, trouble: Trouble): void {
         : 'nightshift doctor; nightshift alerts list shows what waits',
     since: new Date(trouble.sinceMs).toISOString(),
     lastGood: null,
-    openedAtMs: turn.nowMs,
     brokenAtMs: trouble.sinceMs,
-    seenAtMs: turn.nowMs,
     isAdopted: false,
-    told: null,
-    ack: null,
-    held: null,
-    isAbsent: false,
-    flappingSinceMs: null,
-    decision: '',
   })
   tell(turn, incident, 0)
 }

@@ -93,21 +93,12 @@ function take(turn: Turn, report: DeskReport, finding: DeskFinding): void {
   }
   changed(turn, key)
   const sinceMs = finding.since === null ? turn.nowMs : Math.min(turn.nowMs, Date.parse(finding.since))
-  turn.put({
+  turn.begin({
     ...finding,
-    id: sha256Hex(`${key}\n${turn.nowMs}`).slice(0, 8),
     key,
     scope: report.scope,
-    openedAtMs: turn.nowMs,
     brokenAtMs: sinceMs,
-    seenAtMs: turn.nowMs,
     isAdopted: turn.state.adoptedAtMs === null,
-    told: null,
-    ack: null,
-    held: null,
-    isAbsent: false,
-    flappingSinceMs: null,
-    decision: '',
   })
 }
 

@@ -26,6 +26,9 @@ export interface MailDraft {
   readonly about: Readonly<Record<string, string>>
 }
 
+/** What has to be said of an incident that begins. */
+export type NewIncident = Omit<Incident, 'id' | 'openedAtMs' | 'seenAtMs' | 'told' | 'ack' | 'held' | 'isAbsent' | 'flappingSinceMs' | 'decision'>
+
 export class Turn {
   readonly incidents: Record<string, Incident>
   changes: Record<string, readonly number[]>
@@ -57,6 +60,12 @@ export class Turn {
     const next = { ...incident, ...change }
     this.incidents[incident.key] = next
     return next
+  }
+
+  /** An incident that begins now: nobody was told of it, nobody took it up. */
+  begin(about: NewIncident): Incident {
+    const begun = { openedAtMs: this.nowMs, seenAtMs: this.nowMs, told: null, ack: null, held: null, isAbsent: false, flappingSinceMs: null, decision: '' }
+    return this.put({ ...about, ...begun, id: sha256Hex(`${about.key}\n${this.nowMs}`).slice(0, 8) })
   }
 
   remove(incident: Incident): void {

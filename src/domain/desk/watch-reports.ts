@@ -1,5 +1,4 @@
 /** A monitor that has gone silent is noticed by the desk: no report for three of its periods, half an hour at least. */
-import { sha256Hex } from '../canonical.js'
 import { mailRecoveries } from './mails.js'
 import { keyOf } from './report.js'
 import { lengthText } from './text.js'
@@ -14,9 +13,8 @@ export function watchReports(turn: Turn): void {
     const known = turn.incidents[key]
     const isSilent = periodSeconds !== null && turn.nowMs - receivedAtMs > Math.max(LEAST_SILENCE_MS, 3 * periodSeconds * 1000)
     if (isSilent && known === undefined) {
-      turn.put({
+      turn.begin({
         ...finding,
-        id: sha256Hex(`${key}\n${turn.nowMs}`).slice(0, 8),
         key,
         scope: 'desk',
         site: turn.state.estate,
@@ -27,16 +25,8 @@ export function watchReports(turn: Turn): void {
         next: 'nightshift doctor; is the worker up, is the schedule paused?',
         since: new Date(receivedAtMs).toISOString(),
         lastGood: null,
-        openedAtMs: turn.nowMs,
         brokenAtMs: receivedAtMs,
-        seenAtMs: turn.nowMs,
         isAdopted: false,
-        told: null,
-        ack: null,
-        held: null,
-        isAbsent: false,
-        flappingSinceMs: null,
-        decision: '',
       })
     } else if (!isSilent && known !== undefined) {
       turn.remove(known)
