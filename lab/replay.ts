@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pLimit from 'p-limit'
+import { offsetSeconds } from '../src/domain/judge/zone.js'
 import { type MaskContext, Masks } from './replay/masks.js'
 import { environmentOf, familyOf, type Recording, readRecording, type Sequence, type Step } from './replay/recording.js'
 import { type HostRoot, makeHost, snapshot } from './replay/root.js'
@@ -91,7 +92,7 @@ async function replaySequence(recording: Recording, sequence: Sequence, masks: M
         known,
         from: sequence.steps[0]?.now ?? step.now,
         to: sequence.steps.at(-1)?.now ?? step.now,
-        utcOffsetSeconds: utcOffset(host.tz, step.now),
+        utcOffsetSeconds: offsetSeconds(step.now, host.tz),
       }
       learnRenames(step.stdout, ran.stdout, renamed)
       const differences = [...compareOutput(step, ran, masks, context), ...compareFiles(step, before, after, masks, context)]
@@ -148,7 +149,7 @@ async function runStep(host: HostRoot, step: Step, next: Step | undefined, renam
  */
 function effectiveClock(step: Step, tz: string): number {
   if (step.argv[0] === 'pvescheduler') return step.now
-  const offset = utcOffset(tz, step.now)
+  const offset = offsetSeconds(step.now, tz)
   const lockWait = /trying to get global lock/.test(step.stdout)
   const times = Object.keys(step.files_changed).flatMap((name) => {
     const m = /-(\d{4})_(\d\d)_(\d\d)-(\d\d)_(\d\d)_(\d\d)\./.exec(name)
@@ -158,22 +159,6 @@ function effectiveClock(step: Step, tz: string): number {
   })
   const first = Math.min(...times.filter((time) => time >= step.now && time <= step.now + CLOCK_WINDOW_SECONDS))
   return Number.isFinite(first) && !lockWait ? first : step.now
-}
-
-/** Seconds that a zone is ahead of UTC at an instant. */
-function utcOffset(tz: string, epoch: number): number {
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone: tz,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  }).formatToParts(epoch * 1000)
-  const part = (type: string): number => Number(parts.find((p) => p.type === type)?.value)
-  return Date.UTC(part('year'), part('month') - 1, part('day'), part('hour'), part('minute'), part('second')) / 1000 - epoch
 }
 
 function learnRenames(expected: string, actual: string, renamed: Map<string, string>): void {

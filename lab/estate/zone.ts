@@ -3,16 +3,7 @@
  * The rules at the two DST edges are those of the real programs: a Proxmox job inside the skipped hour does not run that day
  * (proxmox-time `next_event`), Debian's cron runs it right after the jump (cron(8), "skipped by forward clock changes").
  */
-
-export interface WallClock {
-  readonly year: number
-  /** 1–12 */
-  readonly month: number
-  readonly day: number
-  readonly hour: number
-  readonly minute: number
-  readonly second: number
-}
+import { type LocalTime, localTime, offsetSeconds } from '../../src/domain/judge/zone.js'
 
 /** A calendar day without a time. */
 export interface Day {
@@ -26,46 +17,15 @@ const two = (value: number) => String(value).padStart(2, '0')
 
 /** One time zone; instants are whole seconds since 1970 (UTC). */
 export class Zone {
-  readonly #format: Intl.DateTimeFormat
-  /** The offset only changes on whole hours of UTC: asking ICU once an hour of time is enough. */
-  readonly #offsetByHour = new Map<number, number>()
-
-  constructor(readonly name: string) {
-    this.#format = new Intl.DateTimeFormat('en-US', {
-      timeZone: name,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-    })
-  }
+  constructor(readonly name: string) {}
 
   /** Seconds to add to UTC to get what a clock in this zone shows at `epoch`. */
   offsetAt(epoch: number): number {
-    const hour = Math.floor(epoch / 3600)
-    const known = this.#offsetByHour.get(hour)
-    if (known !== undefined) return known
-    const at = hour * 3600
-    const part = Object.fromEntries(this.#format.formatToParts(at * 1000).map(({ type, value }) => [type, Number(value)])) as Record<string, number>
-    const shown = Date.UTC(part.year ?? 0, (part.month ?? 1) - 1, part.day, part.hour, part.minute, part.second) / 1000
-    const offset = shown - at
-    this.#offsetByHour.set(hour, offset)
-    return offset
+    return offsetSeconds(epoch, this.name)
   }
 
-  wallClock(epoch: number): WallClock {
-    const shown = new Date((epoch + this.offsetAt(epoch)) * 1000)
-    return {
-      year: shown.getUTCFullYear(),
-      month: shown.getUTCMonth() + 1,
-      day: shown.getUTCDate(),
-      hour: shown.getUTCHours(),
-      minute: shown.getUTCMinutes(),
-      second: shown.getUTCSeconds(),
-    }
+  wallClock(epoch: number): LocalTime {
+    return localTime(epoch, this.name)
   }
 
   /**
