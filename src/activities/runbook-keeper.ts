@@ -38,7 +38,8 @@ export class RunbookKeeper {
       const { warnings, ...set } = await loadRunbooks(this.configDir)
       // The look is remembered only for files that were at rest before the reading began: one that changed meanwhile is read again next time.
       // A file that may be missing and is: its folder changes when it comes.
-      const paths = [...Object.values(set.files), ...(set.files.vzdump === undefined ? [this.configDir] : [])]
+      const { vzdump, emailRelay } = set.files
+      const paths = [...Object.values(set.files), ...(vzdump === undefined || emailRelay === undefined ? [this.configDir] : [])]
       const { seen, newestMs } = await lookOf(paths)
       if (newestMs < startedMs - AT_REST_MS) this.#look = { paths, seen }
       if (this.#inForce?.set.digest !== set.digest) this.#since = this.now().toISOString()

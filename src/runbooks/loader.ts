@@ -81,22 +81,6 @@ export function parseRunbooks(texts: RunbookTexts, configDir = '.'): LoadedRunbo
   return check(texts, [], configDir)
 }
 
-/**
- * For programs that go on: a folder that is broken while they run leaves the last good set in force, and the problem is said.
- * @throws RunbookErrors when there is no last good set.
- */
-export async function loadRunbooksOrLastGood<T extends RunbookSet>(
-  configDir: string,
-  lastGood: T | undefined,
-): Promise<{ readonly set: LoadedRunbooks; readonly problem?: undefined } | { readonly set: T; readonly problem: RunbookErrors }> {
-  try {
-    return { set: await loadRunbooks(configDir) }
-  } catch (error) {
-    if (error instanceof RunbookErrors && lastGood !== undefined) return { set: lastGood, problem: error }
-    throw error
-  }
-}
-
 type SomeTexts = { readonly [K in RunbookFileName]?: { readonly file: string; readonly text: string } | undefined }
 
 function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], configDir: string): LoadedRunbooks {

@@ -1,10 +1,10 @@
-/** The configuration folder on disk: which files are read, what a file in motion does, and the last good set. */
+/** The configuration folder on disk: which files are read, and what a file in motion does. */
 import { execFileSync } from 'node:child_process'
 import { closeSync, ftruncateSync, mkdtempSync, openSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { formatRunbookErrors, loadRunbooks, loadRunbooksOrLastGood, RunbookErrors } from '../../../src/runbooks/index.js'
+import { formatRunbookErrors, loadRunbooks, RunbookErrors } from '../../../src/runbooks/index.js'
 import { replaced, smallTexts } from './example-texts.js'
 
 let folder: string
@@ -115,36 +115,5 @@ describe('a file that is being written', () => {
       closeSync(file)
     }, 50)
     expect((await loading).inventory.targets.map((target) => target.id)).toEqual(['vm-204', 'vm-205'])
-  })
-})
-
-describe('the last good set', () => {
-  test('stays in force when a file breaks, and the problem is said', async () => {
-    const good = await loadRunbooks(folder)
-    put('inventory.yaml', 'targets: [')
-    const outcome = await loadRunbooksOrLastGood(folder, good)
-    expect(outcome.set).toBe(good)
-    expect(outcome.problem?.problems[0]).toMatchObject({ file: join(folder, 'inventory.yaml'), line: 1 })
-  })
-
-  test('stays in force when a file is gone, or empty because an editor is just saving it', async () => {
-    const good = await loadRunbooks(folder)
-    put('inventory.yaml', '')
-    expect((await loadRunbooksOrLastGood(folder, good)).problem?.message).toMatch(/found an empty file/)
-    rmSync(join(folder, 'inventory.yaml'))
-    expect((await loadRunbooksOrLastGood(folder, good)).problem?.message).toMatch(/found no such file/)
-  })
-
-  test('is replaced as soon as the files are right again', async () => {
-    const good = await loadRunbooks(folder)
-    put('inventory.yaml', replaced(smallTexts().inventory, 'enabled: true', 'enabled: false'))
-    const outcome = await loadRunbooksOrLastGood(folder, good)
-    expect(outcome.problem).toBeUndefined()
-    expect(outcome.set.inventory.targets[0]?.enabled).toBe(false)
-  })
-
-  test('does not exist at the start: broken files are thrown', async () => {
-    put('estate.yaml', 'id: 1\n')
-    await expect(loadRunbooksOrLastGood(folder, undefined)).rejects.toThrow(RunbookErrors)
   })
 })
