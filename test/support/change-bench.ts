@@ -5,20 +5,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { WorkflowHandle } from '@temporalio/client'
-import { defineSearchAttributeKey } from '@temporalio/common'
-import { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker } from '@temporalio/worker'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { createChangeSiteActivities, createChangeStateActivities } from '../../src/activities/change.js'
 import { RunbookKeeper } from '../../src/activities/runbook-keeper.js'
 import type { ChangeResult } from '../../src/domain/change/apply.js'
 import { APPROVAL_NAMESPACE, type ApprovalAnswer, type ApprovalPolicy, approvalMessage } from '../../src/domain/change/approval.js'
 import { type PlanStep, sealPlan } from '../../src/domain/change/plan.js'
-import { SEARCH_ATTRIBUTES } from '../../src/domain/ids.js'
 import { openState, parseReceipt, type Receipt, type StateFolder } from '../../src/state/index.js'
-import { cachedBinaryPath } from '../../src/temporal/server-binary.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { MadePlan } from '../../src/workflows/change-shell.js'
 import { PveRoot } from '../helpers/pve-root.js'
+import { startTestTemporal, type TestTemporal } from './test-temporal.js'
 import type { TestActivities, TestChangeInput } from './workflows/test-change.js'
 
 export const JOBS = ['daily', 'weekly'] as const
@@ -33,24 +31,22 @@ export const SOLO: ApprovalPolicy = {
   signature: 'optional',
 }
 
-export interface TestTemporal {
-  readonly env: TestWorkflowEnvironment
-  readonly bundle: WorkflowBundleWithSourceMap
-}
+const WORKFLOWS = fileURLToPath(new URL('./workflows/test-change.ts', import.meta.url))
 
-export async function startTestTemporal(): Promise<TestTemporal> {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  const bundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('./workflows/test-change.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
+/** Registers hooks: one server for all tests around it, and a bench for each of them. */
+export function benchForEach(use: (bench: ChangeBench, temporal: TestTemporal) => void): void {
+  let temporal: TestTemporal | undefined
+  let bench: ChangeBench | undefined
+  beforeAll(async () => {
+    temporal = await startTestTemporal(WORKFLOWS)
+  }, 120_000)
+  afterAll(async () => await temporal?.env.teardown())
+  beforeEach(async () => {
+    if (temporal === undefined) throw new Error('no Temporal')
+    bench = await ChangeBench.create(temporal)
+    use(bench, temporal)
   })
-  const env = await TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: cachedBinaryPath() },
-      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
-    },
-  })
-  return { env, bundle }
+  afterEach(async () => await bench?.remove())
 }
 
 type Ssh = ReturnType<PveRoot['ssh']>

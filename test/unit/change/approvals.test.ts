@@ -1,22 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import type { PlanView } from '../../../src/workflows/approval.js'
-import { ChangeBench, startTestTemporal, type TestTemporal, until } from '../../support/change-bench.js'
+import { benchForEach, type ChangeBench, until } from '../../support/change-bench.js'
 
-let temporal: TestTemporal
 let bench: ChangeBench
-
-beforeAll(async () => {
-  temporal = await startTestTemporal()
-}, 120_000)
-afterAll(async () => {
-  await temporal?.env.teardown()
-})
-beforeEach(async () => {
-  bench = await ChangeBench.create(temporal)
-})
-afterEach(async () => {
-  await bench.remove()
+benchForEach((made) => {
+  bench = made
 })
 
 const resultOf = async (handle: { result(): Promise<unknown> }): Promise<ChangeResult> => (await handle.result()) as ChangeResult

@@ -1,19 +1,13 @@
 import type { WorkflowHandle } from '@temporalio/client'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import { type ApplyRecord, recoveryPlans } from '../../../src/domain/change/apply.js'
 import { type ChangePlan, sealPlan } from '../../../src/domain/change/plan.js'
-import { ChangeBench, commentStep, SOLO, startTestTemporal, type TestTemporal, until } from '../../support/change-bench.js'
+import { benchForEach, type ChangeBench, commentStep, SOLO, until } from '../../support/change-bench.js'
+import type { TestTemporal } from '../../support/test-temporal.js'
 
 let temporal: TestTemporal
 let bench: ChangeBench
-
-beforeAll(async () => {
-  temporal = await startTestTemporal()
-}, 120_000)
-afterAll(async () => {
-  await temporal?.env.teardown()
-})
 
 const resultOf = async (handle: { result(): Promise<unknown> }): Promise<ChangeResult> => (await handle.result()) as ChangeResult
 const ended = (handle: { result(): Promise<unknown> }): Promise<unknown> => handle.result().catch((error: unknown) => error)
@@ -33,13 +27,11 @@ async function terminateInTheMiddle(): Promise<void> {
 }
 
 describe('a change that was terminated in the middle', () => {
-  beforeEach(async () => {
-    bench = await ChangeBench.create(temporal)
-    await terminateInTheMiddle()
+  benchForEach((made, server) => {
+    bench = made
+    temporal = server
   })
-  afterEach(async () => {
-    await bench.remove()
-  })
+  beforeEach(terminateInTheMiddle)
 
   /** The question that the next run on the host begins with, answered with one of its ways. */
   async function answer(way: string) {

@@ -1,24 +1,13 @@
 import { ApplicationFailure } from '@temporalio/common'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { sha256Hex } from '../../../src/domain/canonical.js'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import { SshError } from '../../../src/ssh/index.js'
-import { ChangeBench, startTestTemporal, type TestTemporal, until } from '../../support/change-bench.js'
+import { benchForEach, type ChangeBench, until } from '../../support/change-bench.js'
 
-let temporal: TestTemporal
 let bench: ChangeBench
-
-beforeAll(async () => {
-  temporal = await startTestTemporal()
-}, 120_000)
-afterAll(async () => {
-  await temporal?.env.teardown()
-})
-beforeEach(async () => {
-  bench = await ChangeBench.create(temporal)
-})
-afterEach(async () => {
-  await bench.remove()
+benchForEach((made) => {
+  bench = made
 })
 
 const resultOf = async (handle: { result(): Promise<unknown> }): Promise<ChangeResult> => (await handle.result()) as ChangeResult

@@ -1,33 +1,21 @@
 /** The desk's workflow on a real server and real workers; only what mails and what touches the state folder is scripted. */
-import { fileURLToPath } from 'node:url'
 import type { WorkflowHandle } from '@temporalio/client'
 import { ApplicationFailure, defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
-import { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { TestWorkflowEnvironment } from '@temporalio/testing'
+import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DeliveredAnswer, OutgoingMail, SendResult, WebhookNotice } from '../../../src/domain/desk/delivery.js'
 import type { DeskWord, KnownKey } from '../../../src/domain/desk/messages.js'
 import type { DeskReport } from '../../../src/domain/desk/report.js'
 import type { DeskSnapshot } from '../../../src/domain/desk/snapshot.js'
-import { SEARCH_ATTRIBUTES } from '../../../src/domain/ids.js'
-import { cachedBinaryPath } from '../../../src/temporal/server-binary.js'
+import { startTestTemporal } from '../../support/test-temporal.js'
 import { finding, SENT, Story } from '../desk/story.js'
 
 let env: TestWorkflowEnvironment
 let workflowBundle: WorkflowBundleWithSourceMap
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
-  env = await TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: cachedBinaryPath() },
-      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
-    },
-  })
+  ;({ env, bundle: workflowBundle } = await startTestTemporal())
 }, 120_000)
 
 afterAll(async () => {

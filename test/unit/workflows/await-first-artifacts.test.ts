@@ -1,24 +1,20 @@
 /** The wait for first artifacts under skipped time. What the host would say is scripted here; its judge has tests of its own, and the lab plays it whole. */
-import { fileURLToPath } from 'node:url'
 import { ApplicationFailure } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OpenEnrollment } from '../../../src/domain/enroll/open.js'
 import type { AwaitInput, GuestOutcome } from '../../../src/domain/enroll/run.js'
 import type { EnrollmentLook, EnrollmentQuestion, EnrollmentVerdict, ScheduledArtifact } from '../../../src/domain/enroll/types.js'
 import type { Readability } from '../../../src/domain/proof/types.js'
+import { bundled } from '../../support/test-temporal.js'
 import { serverNow, startTimeSkipping } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
 let workflowBundle: WorkflowBundleWithSourceMap
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
+  workflowBundle = await bundled()
   env = await startTimeSkipping()
 }, 120_000)
 

@@ -1,30 +1,18 @@
-import { fileURLToPath } from 'node:url'
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
-import { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { TestWorkflowEnvironment } from '@temporalio/testing'
+import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { SEARCH_ATTRIBUTES } from '../../../src/domain/ids.js'
 import type { PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../../../src/domain/monitor.js'
 import type { OpenedMarks } from '../../../src/domain/relay/marks.js'
 import type { MarkOrder } from '../../../src/domain/relay/watcher.js'
-import { cachedBinaryPath } from '../../../src/temporal/server-binary.js'
+import { startTestTemporal } from '../../support/test-temporal.js'
 
 let env: TestWorkflowEnvironment
 let workflowBundle: WorkflowBundleWithSourceMap
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
-  env = await TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: cachedBinaryPath() },
-      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
-    },
-  })
+  ;({ env, bundle: workflowBundle } = await startTestTemporal())
 }, 120_000)
 
 afterAll(async () => {

@@ -1,21 +1,17 @@
 /** Runs that come to no plan, under skipped time: what the activities say is scripted; the workflows, their waits and retries are the product's. */
-import { fileURLToPath } from 'node:url'
 import { ApplicationFailure } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
+import { bundled } from '../../support/test-temporal.js'
 import { startTimeSkipping } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
 let workflowBundle: WorkflowBundleWithSourceMap
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
+  workflowBundle = await bundled()
   env = await startTimeSkipping()
 }, 120_000)
 afterAll(async () => await env?.teardown())

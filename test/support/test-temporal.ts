@@ -1,0 +1,33 @@
+/** A Temporal server, and workflows bundled as a worker runs them: what tests of workflows begin with. */
+import { fileURLToPath } from 'node:url'
+import { defineSearchAttributeKey } from '@temporalio/common'
+import { TestWorkflowEnvironment } from '@temporalio/testing'
+import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { SEARCH_ATTRIBUTES } from '../../src/domain/ids.js'
+import { cachedBinaryPath } from '../../src/temporal/server-binary.js'
+
+/** The product's own workflows. */
+export const PRODUCT = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url))
+
+export interface TestTemporal {
+  readonly env: TestWorkflowEnvironment
+  readonly bundle: WorkflowBundleWithSourceMap
+}
+
+/** Bundles workflows; the SDK says only errors from then on. */
+export async function bundled(workflowsPath = PRODUCT): Promise<WorkflowBundleWithSourceMap> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  return await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') })
+}
+
+/** Starts the server that the product embeds (`npm test` has fetched it), with our search attributes. Call `env.teardown()` at the end. */
+export async function startTestTemporal(workflowsPath = PRODUCT): Promise<TestTemporal> {
+  const bundle = await bundled(workflowsPath)
+  const env = await TestWorkflowEnvironment.createLocal({
+    server: {
+      executable: { type: 'existing-path', path: cachedBinaryPath() },
+      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
+    },
+  })
+  return { env, bundle }
+}
