@@ -94,6 +94,7 @@ function endSilences(turn: Turn): void {
     const to = defaultAddress(turn)
     const still = turn.all().filter((incident) => {
       if (!isSilencedBy(incident, silence) || turn.silenceOf(incident) !== undefined || incident.held !== null || incident.isAbsent) return false
+      if (isBrokenByChange(turn, incident)) return false
       const route = routeOfIncident(turn, incident)
       return route.isMailed && (incident.told !== null || sameAddress(route, to))
     })
@@ -103,19 +104,22 @@ function endSilences(turn: Turn): void {
 
 /** Why an incident that was never told is not told now; null: it is. */
 function holdsBack(turn: Turn, incident: Incident, route: Route): readonly [Parameters<Turn['decide']>[1], string] | null {
-  const { contract, underChange } = turn.state
+  const { contract } = turn.state
   if (!route.isMailed) return ['summary only', `${route.by} mails ${incident.condition} only when it is worse than ${incident.severity} (${incident.reason})`]
   const silence = turn.silenceOf(incident)
   if (silence !== undefined) return ['silenced', `by ${silence.by} until ${new Date(silence.untilMs).toISOString()}: ${silence.reason}`]
   if (incident.held !== null) return incident.held.by === null ? ['held', incident.held.why] : ['inhibited', `by ${incident.held.by}: ${incident.held.why}`]
-  if (incident.host !== null && underChange.includes(incident.host) && BROKEN_BY_CHANGES.includes(incident.condition)) {
-    return ['under change', `a change of ours is being applied to ${incident.host}`]
-  }
+  if (isBrokenByChange(turn, incident)) return ['under change', `a change of ours is being applied to ${incident.host}`]
   const waitMs = (contract?.unknownAfterMinutes ?? 0) * 60_000
   if (incident.severity === 'unknown' && turn.nowMs - Math.min(incident.brokenAtMs, incident.openedAtMs) < waitMs) {
     return ['waiting', `what is unknown is mailed after ${contract?.unknownAfterMinutes ?? 0} minutes`]
   }
   return null
+}
+
+/** Our own change may be the cause, and its end decides: nothing is mailed about it meanwhile but its recovery. */
+function isBrokenByChange(turn: Turn, { host, condition }: Incident): boolean {
+  return host !== null && turn.state.underChange.includes(host) && BROKEN_BY_CHANGES.includes(condition)
 }
 
 function tellProblems(turn: Turn, cause: ReviewCause): void {
@@ -124,8 +128,7 @@ function tellProblems(turn: Turn, cause: ReviewCause): void {
     if (incident.told !== null || isOwnDelivery(incident)) continue
     const route = routeOfIncident(turn, incident)
     const held = holdsBack(turn, incident, route)
-    const waitsOnly = held?.[0] === 'waiting' || held?.[0] === 'under change'
-    if (held !== null && !(cause.isAdoption && waitsOnly)) {
+    if (held !== null && !(cause.isAdoption && held[0] === 'waiting')) {
       turn.decide(incident, held[0], held[1])
       continue
     }
@@ -141,7 +144,7 @@ function tellRepeats(turn: Turn): void {
   const threads = new Map<string, Incident[]>()
   for (const incident of turn.all()) {
     const { told } = incident
-    if (told === null || isOwnDelivery(incident) || incident.ack !== null || incident.held !== null) continue
+    if (told === null || isOwnDelivery(incident) || incident.ack !== null || incident.held !== null || isBrokenByChange(turn, incident)) continue
     const route = routeOfIncident(turn, incident)
     if (!route.isMailed || turn.silenceOf(incident) !== undefined || turn.nowMs - told.lastAtMs < repeatMs(route)) continue
     threads.set(told.threadId, [...(threads.get(told.threadId) ?? []), incident])

@@ -77,6 +77,29 @@ describe('one incident', () => {
     expect(story.kinds()).toEqual(['problem'])
   })
 
+  it.each([
+    ['coverage of that host', { condition: 'coverage' }, []],
+    ['a failed job of that host', { condition: 'job-result' }, ['problem']],
+    ['freshness of another host', { host: 'nas' }, ['problem']],
+  ] as const)('while a change of ours is being applied: %s', (_what, change, kinds) => {
+    expect(
+      running()
+        .pass([finding('shop/target/vm-207', change)], { underChange: ['pve'] })
+        .kinds(),
+    ).toEqual(kinds)
+  })
+
+  it('is neither repeated nor part of the first summary while a change of ours is being applied, and is told once afterwards', () => {
+    const story = running().pass([A])
+    story.kinds()
+    for (let pass = 0; pass < 6 * 30; pass++) story.pass([A], { underChange: ['pve'] })
+    expect(story.kinds().filter((kind) => kind !== 'digest')).toEqual([])
+    expect(story.pass([A]).kinds()).toEqual(['repeat'])
+    const first = new Story().pass([A, HOME], { underChange: ['pve'] })
+    expect(first.subjects()).toEqual(['[nightshift test] found at adoption: 1 problem'])
+    expect(first.pass([A, HOME]).subjects().at(-1)).toBe('[nightshift test/shop] CRITICAL vm-204: stale')
+  })
+
   it('is told to recover even in the middle of a change', () => {
     const story = running().pass([A])
     story.kinds()
@@ -213,6 +236,23 @@ describe('reports', () => {
     story.nowMs += PASS_MS
     expect(story.take(story.report([]))).toBe('taken')
     expect(story.deliver().kinds()).toEqual(['problem', 'recovery'])
+  })
+
+  it.each([1, -1])('when the clock of the desk itself jumps by %i h, and back a while later: nothing is said twice, nothing is lost', (hours) => {
+    const story = running().pass([A])
+    const passes = (count: number, ...findings: (typeof A)[]) => Array.from({ length: count }, () => story.pass(findings))
+    story.nowMs += hours * HOUR_MS
+    passes(3, A)
+    story.nowMs -= hours * HOUR_MS
+    passes(3, A, B)
+    passes(1)
+    expect(story.subjects()).toEqual([
+      '[nightshift test/shop] CRITICAL vm-204: stale',
+      '[nightshift test/shop] CRITICAL vm-205: stale',
+      expect.stringMatching(/^Re: .*RECOVERED vm-204 after 1 h 10 m$/),
+      expect.stringMatching(/^Re: .*RECOVERED vm-205 after 30 m$/),
+    ])
+    expect(story.state.incidents).toEqual({})
   })
 
   it('that do not add up make the desk ask for the whole, and then it is right', () => {

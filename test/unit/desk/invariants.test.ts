@@ -1,6 +1,6 @@
 /** Whatever happens in whatever order: the promises of the desk hold against a model that knows only who is wrong, who is hidden and who was told. */
 import { describe, expect, it } from 'vitest'
-import { refusalOfSilence, silence } from '../../../src/domain/desk/orders.js'
+import { ack, refusalOfAck, refusalOfSilence, silence } from '../../../src/domain/desk/orders.js'
 import { type DeskFinding, keyOf } from '../../../src/domain/desk/report.js'
 import { CONTRACT, finding, HOUR_MS, PASS_MS, Story } from './story.js'
 
@@ -19,9 +19,32 @@ const CANDIDATES: readonly DeskFinding[] = [
   ...Array.from({ length: 12 }, (_, index) => finding(`shop/target/vm-${index}`, { host: index < 6 ? 'pve' : 'nas' })),
   ...Array.from({ length: 6 }, (_, index) => finding(`home/guest/proxmox-home/${index}`, { condition: 'coverage', host: 'proxmox-home' })),
   finding('shop/storage/pve/tank', { condition: 'space', severity: 'warning', reason: 'nearly_full' }),
+  ...['a', 'b', 'c'].map((name) => finding(`shop/host/${name}`, { condition: 'blind', severity: 'unknown', reason: 'connect_timeout', host: null })),
   finding('home/target/late', { severity: 'warning', reason: 'late', host: 'proxmox-home' }),
 ]
 const HOSTS = ['pve', 'nas', 'proxmox-home']
+
+/** What the state says must not be mailed now, by what was mailed since `from`: the model of who is kept quiet, and why. */
+function checkQuiet(story: Story, from: number, seed: number): void {
+  const { underChange, silences, adoptedAtMs } = story.state
+  for (const { decision, why, key, incidentId, severity, atMs } of story.decisions.slice(from)) {
+    const isSaid = decision === 'mailed' || decision === 'repeated'
+    const incident = story.state.incidents[key]
+    if (!isSaid || incident === undefined) continue
+    const said = `seed ${seed}: ${decision} ${key} at ${new Date(atMs).toISOString()} (${why})`
+    expect(incident.held, `${said} although it could not be looked at`).toBeNull()
+    expect(
+      silences.filter(({ matching, untilMs }) => matching === incident.subject && untilMs > atMs),
+      `${said} although it is silenced`,
+    ).toEqual([])
+    const isOurs = incident.host !== null && underChange.includes(incident.host) && ['freshness', 'coverage'].includes(incident.condition)
+    expect(isOurs, `${said} while a change of ours is being applied`).toBe(false)
+    const ackedAtMs = incident.ack?.atMs ?? Number.POSITIVE_INFINITY
+    expect(decision === 'repeated' && !why.includes('silence') && ackedAtMs < atMs, `${said} although it is acknowledged`).toBe(false)
+    const isWaited = severity !== 'unknown' || atMs === adoptedAtMs || why.includes('silence')
+    if (!isWaited) expect(atMs - incident.openedAtMs, `${said} before its limit (${incidentId})`).toBeGreaterThanOrEqual(CONTRACT.unknownAfterMinutes * 60_000)
+  }
+}
 
 /** One random life of a desk; returns it after everything has been well for longer than the flap window. */
 function live(seed: number, passes: number): Story {
@@ -38,15 +61,29 @@ function live(seed: number, passes: number): Story {
       const order = { matching: each?.subject ?? '', by: 'ronny', reason: 'r', until: new Date(story.nowMs + roll() * 30 * HOUR_MS + 1).toISOString() }
       if (refusalOfSilence(story.state, order, story.nowMs) === null) story.state = silence(story.state, order, story.nowMs).state
     }
+    if (roll() < 0.05) {
+      const open = Object.values(story.state.incidents)
+      const order = { incident: open[Math.floor(roll() * open.length)]?.id ?? '', by: 'ronny', reason: 'r' }
+      if (refusalOfAck(story.state, order) === null) story.state = ack(story.state, order, story.nowMs).state
+    }
+    const beforeWait = story.decisions.length
     if (roll() < 0.1) story.wait(Math.floor(roll() * 3 * PASS_MS) + 1)
+    checkQuiet(story, beforeWait, seed)
+    const beforePass = story.decisions.length
     const known = Object.keys(story.state.incidents)
     const held = CANDIDATES.filter(
       (each) => each.host !== null && down.has(each.host) && known.includes(keyOf(each)) && story.state.incidents[keyOf(each)]?.isAbsent === false,
     )
     story.pass(
       [...wrong].filter((each) => each.host === null || !down.has(each.host)),
-      { held: held.map((each) => ({ key: keyOf(each), by: `x/host/${each.host}`, why: 'silent' })), underChange: roll() < 0.1 ? ['pve'] : [] },
+      {
+        held: held.map((each) => ({ key: keyOf(each), by: `x/host/${each.host}`, why: 'silent' })),
+        underChange: roll() < 0.1 ? ['pve'] : [],
+        // days have to pass, or nothing is ever repeated
+        afterMs: roll() < 0.15 ? 4 * HOUR_MS : PASS_MS,
+      },
     )
+    checkQuiet(story, beforePass, seed)
     if (roll() < 0.05) {
       const again = story.report([])
       expect(story.take({ ...again, passId: story.state.scopes.monitor?.passId ?? '' })).toBe('duplicate')
