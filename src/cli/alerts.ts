@@ -106,9 +106,16 @@ export function readQueue(path: string): { count: number; oldest: string | null;
   }
   const entries = asList(text) ?? text.split('\n').filter((line) => line.trim() !== '')
   if (entries.length === 0) throw new UsageError(`${path} holds no alert`, 'name the file with the queued alerts: a JSON list, or one alert a line')
-  const lines = entries.map((entry) => inert(typeof entry === 'string' ? entry : JSON.stringify(entry)).slice(0, 200))
+  const lines = entries.map((entry) => inert(inWords(entry)).slice(0, 200))
   const times = lines.flatMap((line) => /\d{4}-\d{2}-\d{2}(T[\d:.]+Z?)?/.exec(line)?.[0] ?? [])
   return { count: entries.length, oldest: times.sort()[0] ?? null, lines }
+}
+
+/** An entry on one line: a text as it is, of an object its texts and numbers. */
+function inWords(entry: unknown): string {
+  if (typeof entry === 'string') return entry
+  const values = typeof entry === 'object' && entry !== null ? Object.values(entry).filter((value) => ['string', 'number'].includes(typeof value)) : []
+  return values.length > 0 ? values.join('  ') : JSON.stringify(entry)
 }
 
 function asList(text: string): unknown[] | undefined {

@@ -5,7 +5,7 @@
 import { mailProblems, mailRecoveries, mailRepeat } from './mails.js'
 import { keyOf } from './report.js'
 import type { DeskState, Incident } from './state.js'
-import { entry, lengthText, paragraph } from './text.js'
+import { bullet, lengthText, paragraph } from './text.js'
 import type { Turn } from './turn.js'
 
 /** Longest that a message may wait before that is an incident. */
@@ -138,7 +138,7 @@ function tell(turn: Turn, incident: Incident, repeats: number): void {
     title: `[nightshift ${turn.state.estate}] ${repeats > 0 ? 'STILL ' : ''}no mail: ${incident.reason.replaceAll('_', ' ')}`,
     text: [
       paragraph(incident.message),
-      ...(waiting.length === 0 ? [] : [`${waiting.length} messages wait:`, ...waiting.slice(0, 10).map((subject) => entry('-', subject))]),
+      ...(waiting.length === 0 ? [] : [`${waiting.length} messages wait:`, ...waiting.slice(0, 10).map((subject) => bullet(subject))]),
     ].join('\n'),
     severity: 'critical',
   })

@@ -2,7 +2,7 @@
 import type { Severity } from '../status.js'
 import { worstSeverity } from '../status.js'
 import type { Incident, Silence } from './state.js'
-import { atText, commandLine, entry, headerText, lengthText, paragraph } from './text.js'
+import { atText, bullet, commandLine, entry, headerText, lengthText, paragraph } from './text.js'
 import type { Turn } from './turn.js'
 import { toldBy } from './turn.js'
 
@@ -18,6 +18,18 @@ export interface Addressed {
 export function nameOf(incident: Pick<Incident, 'subject'>): string {
   const [, , ...rest] = incident.subject.split('/')
   return rest.join('/') || incident.subject
+}
+
+/** What is wrong with it, its name in front. */
+function toldOf(incident: Incident): string {
+  const name = nameOf(incident)
+  return incident.message.startsWith(name) ? incident.message : `${name}: ${incident.message}`
+}
+
+/** What is wrong with it, below its name. */
+function whatOf(incident: Incident): string {
+  const name = `${nameOf(incident)}: `
+  return incident.message.startsWith(name) ? incident.message.slice(name.length) : incident.message
 }
 
 const severityWord: Readonly<Record<Severity, string>> = { critical: 'CRITICAL', unknown: 'UNKNOWN', warning: 'WARNING', ok: 'OK' }
@@ -60,7 +72,7 @@ function paragraphOf(incident: Incident, nowMs: number): string {
   const flapping = incident.flappingSinceMs === null ? [] : [entry('Flapping', 'it comes and goes; told once until it has settled')]
   return [
     paragraph(`${severityWord[incident.severity]}  ${nameOf(incident)}`),
-    entry('What', incident.message),
+    entry('What', whatOf(incident)),
     entry('Cause', `${incident.reason.replaceAll('_', ' ')} (${incident.condition})`),
     entry('Since', `${atText(incident.brokenAtMs)}, ${lengthText(incident.brokenAtMs, nowMs)} ago`),
     ...(incident.lastGood === null ? [] : [entry('Last good', `${incident.lastGood.path}, of ${atText(Date.parse(incident.lastGood.at))}`)]),
@@ -238,9 +250,8 @@ export function mailDigest(turn: Turn, to: Addressed, dueAtMs: number): void {
   const unknown = loud.filter(({ severity, held }) => severity === 'unknown' || held !== null)
   const critical = broken.filter(({ severity }) => severity === 'critical').length
   const line = (incident: Incident) =>
-    entry(
-      '-',
-      `${nameOf(incident)}: ${incident.message} (${lengthText(incident.brokenAtMs, turn.nowMs)}${incident.ack === null ? '' : `, acknowledged by ${incident.ack.by}`}${incident.held === null ? '' : ', could not be looked at since'})`,
+    bullet(
+      `${toldOf(incident)} (${lengthText(incident.brokenAtMs, turn.nowMs)}${incident.ack === null ? '' : `, acknowledged by ${incident.ack.by}`}${incident.held === null ? '' : ', could not be looked at since'})`,
     )
   const section = (title: string, lines: readonly string[]): string[] => {
     if (lines.length === 0) return []
@@ -262,16 +273,16 @@ export function mailDigest(turn: Turn, to: Addressed, dueAtMs: number): void {
         'Silenced',
         silenced.map((incident) => {
           const silence = turn.silenceOf(incident)
-          return entry('-', `${nameOf(incident)}: by ${silence?.by ?? '?'} until ${atText(silence?.untilMs ?? 0)}: ${silence?.reason ?? ''}`)
+          return bullet(`${nameOf(incident)}: by ${silence?.by ?? '?'} until ${atText(silence?.untilMs ?? 0)}: ${silence?.reason ?? ''}`)
         }),
       ),
       ...section(
         'Soon stale',
-        state.soonStale.map(({ message }) => entry('-', message)),
+        state.soonStale.map(({ message }) => bullet(message)),
       ),
       ...section(
         'Alerts of an earlier system, not yet decided on',
-        state.queues.map(({ name, count }) => entry('-', `${name}: ${count}; nightshift alerts close-adopted ${name} --as NAME --reason TEXT`)),
+        state.queues.map(({ name, count }) => bullet(`${name}: ${count}; nightshift alerts close-adopted ${name} --as NAME --reason TEXT`)),
       ),
       ...(state.seen === null ? [] : [paragraph(`${state.seen.seen} of ${state.seen.expected} targets were looked at in the last pass.`)]),
       ...(oldest === undefined ? [] : [paragraph(`${state.outbox.length} messages wait in the outbox, the oldest since ${atText(oldest.queuedAtMs)}.`)]),

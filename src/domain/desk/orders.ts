@@ -1,7 +1,7 @@
 /** What people order: acknowledge, silence, end a silence, close an adopted queue. Each refuses with the reason, before anything changes. */
 import { sha256Hex } from '../canonical.js'
 import type { AdoptedQueue, DeskState, Incident, Silence } from './state.js'
-import { entry, paragraph } from './text.js'
+import { bullet, entry, paragraph } from './text.js'
 import { type DeskStep, isSilencedBy, Turn } from './turn.js'
 
 export interface AckOrder {
@@ -138,7 +138,7 @@ export function adopt(state: DeskState, order: AdoptOrder, nowMs: number): DeskS
         `The queue ${order.name} held ${order.count} alerts that never left it${queue.oldest === null ? '' : `, the oldest of ${queue.oldest}`}. They are listed here once and not sent again: what is wrong now is told by nightshift itself.`,
       ),
       '',
-      ...lines.map((line) => entry('-', line)),
+      ...lines.map((line) => bullet(line)),
       ...(left > 0 && lines.length > 0 ? [`and ${left} more`] : []),
       '',
       entry('Close', `nightshift alerts close-adopted ${order.name} --as NAME --reason TEXT`),

@@ -20,8 +20,12 @@ export function lengthText(fromMs: number, toMs: number): string {
 }
 
 /** A labelled entry, wrapped at 72 columns with a hanging indent. Words longer than a line (paths, commands) stay whole, so that they can be copied. */
-export function entry(label: string, text: string): string {
-  const indent = 10
+export const entry = (label: string, text: string): string => hanging(label, text, 10)
+
+/** A line of a list, wrapped likewise. */
+export const bullet = (text: string): string => hanging('-', text, 2)
+
+function hanging(label: string, text: string, indent: number): string {
   const lines: string[] = []
   let line = label.padEnd(indent)
   let isEmpty = true

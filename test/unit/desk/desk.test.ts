@@ -307,7 +307,7 @@ describe('the daily summary', () => {
     for (let pass = 0; pass < 144; pass++) story.pass([A, B, blind], { soonStale })
     const digest = story.mails.find(({ kind }) => kind === 'digest')
     expect(digest?.mail.subject).toBe('[nightshift test] daily summary: 1 broken, 1 unknown, 1 silenced (1 critical)')
-    const places = ['Broken (1)', 'Unknown (1)', 'Silenced (1)', 'Soon stale (1)\n-         vm-206: its newest proof'].map(
+    const places = ['Broken (1)', 'Unknown (1)', 'Silenced (1)', 'Soon stale (1)\n- vm-206: its newest proof'].map(
       (title) => digest?.mail.text.indexOf(title) ?? -1,
     )
     expect(places).toEqual([...places].sort((a, b) => a - b))
@@ -326,6 +326,14 @@ describe('texts', () => {
     for (const text of [mail?.subject, ...Object.values(mail?.headers ?? {}), mail?.messageId]) expect(text).not.toMatch(/[\r\n\u0000-\u001f\u202e]/)
     expect(mail?.text.split('\n').filter((line) => /^(Bcc|Subject|X-Evil):/.test(line))).toEqual([])
     expect(mail?.text).not.toMatch(/[\r\u001b\u202e]/)
+  })
+
+  it('name the thing once, where its own words begin with it', () => {
+    const named = finding('shop/target/vm-204', { message: 'vm-204: the newest copy is 30 h old' })
+    const story = running().pass([named])
+    expect(story.mails[0]?.mail.text).toContain('CRITICAL vm-204\nWhat      the newest copy is 30 h old\n')
+    for (let pass = 0; pass < 144; pass++) story.pass([named])
+    expect(story.mails.find(({ kind }) => kind === 'digest')?.mail.text).toMatch(/^Broken \(1\)\n- vm-204: the newest copy is 30 h old \(/)
   })
 
   it('fit a phone: no line of words is longer than 72 columns', () => {
