@@ -95,11 +95,14 @@ function powerFiles(guests: readonly LabGuest[], now: number): PlannedFile[] {
     }))
 }
 
+/** The guest's configuration tells its true size. The emulated vma is Perl and looks at every 64 KiB, which for 60 GiB takes seconds; a read of them back as long. */
+const MOST_IMAGE_GIB = 1
+
 function diskFiles(guests: readonly LabGuest[], now: number): PlannedFile[] {
   return guests.flatMap((guest) => [
     ...guest.disks.map((disk, index) => ({
       path: `/var/lib/vz/images/${guest.vmid}/vm-${guest.vmid}-disk-${index}.raw`,
-      sizeBytes: disk.sizeGib * 2 ** 30,
+      sizeBytes: Math.min(disk.sizeGib, MOST_IMAGE_GIB) * 2 ** 30,
       mtime: now - 30,
       mode: 0o640,
     })),
