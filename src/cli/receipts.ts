@@ -22,7 +22,7 @@ export interface ReceiptRow {
   readonly requestedBy: string | null
   readonly workflowId: string | null
   readonly runId: string | null
-  /** The verdict of a pass, or what was done. */
+  /** The verdict of a pass, how a change ended and where, or what was recorded. */
   readonly outcome: string | null
 }
 
@@ -96,8 +96,9 @@ async function receiptsFolder(configDir: string): Promise<string> {
 }
 
 function outcomeOf(receipt: Receipt): string {
-  const { verdict, why, recorded } = receipt.outcome
+  const { verdict, why, recorded, state } = receipt.outcome
   if (typeof verdict === 'string') return typeof why === 'string' ? `${verdict}, ${why.replaceAll('_', ' ')}` : verdict
+  if (typeof state === 'string') return `${state.replaceAll('_', ' ')}${typeof receipt.observed.host === 'string' ? `, ${receipt.observed.host}` : ''}`
   if (Array.isArray(recorded)) return `recorded ${recorded.join(', ')}`
   return ''
 }
