@@ -9,12 +9,17 @@ import { UsageError } from './usage-error.js'
 
 const DEADLINE_MS = 15_000
 
+/** What the run says, and how it ended if it has. */
+export type ShownPlan = PlanView & { readonly ended: { readonly status: string; readonly at: string } | null }
+
 /** @throws UsageError when there is no such run, or it has no plan; NoAnswer when no worker answers */
-export async function readPlan(options: { readonly config: string; readonly workflowId: string }): Promise<PlanView> {
+export async function readPlan(options: { readonly config: string; readonly workflowId: string }): Promise<ShownPlan> {
   const temporal = await connectEstate(await estateIdOf(options.config))
   try {
     const handle = temporal.client.workflow.getHandle(options.workflowId)
-    return await temporal.client.withDeadline(Date.now() + DEADLINE_MS, () => handle.query<PlanView>('plan'))
+    const { status, closeTime } = await handle.describe()
+    const view = await temporal.client.withDeadline(Date.now() + DEADLINE_MS, () => handle.query<PlanView>('plan'))
+    return { ...view, ended: closeTime === undefined ? null : { status: status.name.toLowerCase(), at: closeTime.toISOString() } }
   } catch (error) {
     throw asAnswer(error, options.workflowId)
   } finally {
@@ -31,7 +36,7 @@ class NoAnswer extends Error {
 /** A failure of a question to a run, in words. */
 export function asAnswer(error: unknown, workflowId: string): unknown {
   if (error instanceof WorkflowNotFoundError)
-    return new UsageError(`there is no run ${workflowId}, or it has ended`, 'nightshift runs --open lists those that wait or work')
+    return new UsageError(`there is no run ${workflowId}, or it has ended`, 'nightshift runs lists them; --open those that wait or work')
   if (!(error instanceof Error)) return error
   if (/did not register a handler for|unknown queryType|unknown update/i.test(error.message)) {
     return new UsageError(`${workflowId} is a run without a plan`, 'nightshift runs --open shows which runs ask for something')
@@ -42,16 +47,17 @@ export function asAnswer(error: unknown, workflowId: string): unknown {
 }
 
 /** The plan as text for a terminal, with the commands that answer it. */
-export function planText(view: PlanView, workflowId: string, config: string): string {
-  const { policy, until } = view
+export function planText(view: PlanView & Partial<ShownPlan>, workflowId: string, config: string): string {
+  const { policy, until, ended = null } = view
   const lines: string[] = []
   for (const note of view.notes) lines.push(`! ${note}`)
   for (const plan of view.plans) lines.push('', ...renderPlanText(plan).trimEnd().split('\n'))
   if (view.plans.length === 0) lines.push('No plan has been made yet.')
+  if (ended !== null) lines.push('', `This run has ended: ${ended.status} at ${ended.at}. What came of it: nightshift receipts list --config ${config}`)
   lines.push('', `State: ${view.state}${view.requestedBy === null ? '' : `; asked for by ${view.requestedBy}`}`)
   for (const { approver, decision, proof, at, reason } of view.answers) lines.push(`  ${decision} by ${approver} (${proof}) at ${at}: ${reason}`)
   for (const { approver, decision, why, at } of view.refused) lines.push(`  refused: ${decision} by ${approver} at ${at}: ${why}`)
-  if (view.state === 'waiting for approval' && policy !== null && until !== null) {
+  if (ended === null && view.state === 'waiting for approval' && policy !== null && until !== null) {
     lines.push('', `Asked: ${policy.needed} of ${policy.approvers.join(', ')}, until ${until}; no answer means no. To answer:`)
     const options = `--as NAME --reason TEXT${policy.signature === 'required' ? ' --sign KEY' : ''} --config ${config}`
     for (const { digest, title } of view.plans) {

@@ -1,20 +1,22 @@
 /**
  * `nightshift run RUNBOOK [JSON]`: starts a run on the estate's Temporal and follows it.
- * Exit codes: 0 done or already so, 1 rejected or timed out, 2 failed or rolled back, 3 unknown, 75 still waiting.
+ * Exit codes: 0 done or already so, 1 rejected or timed out, 2 failed or rolled back, 3 unknown, 64 input that the runbook refuses, 75 still waiting,
+ * 78 runbook files that are wrong.
  */
 import { userInfo } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkflowFailedError } from '@temporalio/client'
-import { CancelledFailure, rootCause, TerminatedFailure, TimeoutFailure } from '@temporalio/common'
+import { ApplicationFailure, CancelledFailure, rootCause, TerminatedFailure, TimeoutFailure } from '@temporalio/common'
 import type { ChangeResult } from '../domain/change/apply.js'
 import { taskQueueOf } from '../domain/ids.js'
 import { inert } from '../domain/render/inert.js'
 import { RUNBOOKS, type RunbookEntry } from '../domain/runbook-catalog.js'
 import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
-import { followRun } from './follow.js'
+import { doingOf, followRun } from './follow.js'
+import { EXIT_CONFIG } from './output.js'
 import { otherInput, startOrFollow } from './start-run.js'
-import { UsageError } from './usage-error.js'
+import { EXIT_USAGE, UsageError } from './usage-error.js'
 
 export const EXIT_STILL_WAITING = 75
 
@@ -32,7 +34,7 @@ export interface RunOptions {
 
 /** @returns the exit code */
 export async function run(options: RunOptions): Promise<number> {
-  const runbook = RUNBOOKS[options.runbook]
+  const runbook = Object.hasOwn(RUNBOOKS, options.runbook) ? RUNBOOKS[options.runbook] : undefined
   if (runbook === undefined) throw new UsageError(`there is no runbook ${options.runbook}`, `known: ${Object.keys(RUNBOOKS).join(', ')}`)
   const input = withRequester(runbook, parseJsonInput(options.input), options.as)
   const estateId = await estateIdOf(options.config)
@@ -57,7 +59,10 @@ export async function run(options: RunOptions): Promise<number> {
     const { runId } = await handle.describe()
     const about = { workflowId: handle.workflowId, runId }
     if (!options.json) process.stderr.write(`${followed ? 'Already running, following' : 'Started'} ${handle.workflowId} (run ${runId})\n`)
-    if (options.detach) return report(options, { ...about, outcome: 'started' }, 0)
+    if (options.detach) {
+      if (!options.json) process.stderr.write(howToFollow(options, handle.workflowId))
+      return report(options, { ...about, outcome: 'started' }, 0)
+    }
 
     const stop = new AbortController()
     const leave = (): void => stop.abort()
@@ -74,8 +79,10 @@ export async function run(options: RunOptions): Promise<number> {
     stop.abort()
     process.removeListener('SIGINT', leave)
     await following
-    if (outcome.outcome === 'still waiting' && !options.json) process.stderr.write(howToFollow(options, handle.workflowId))
-    return report(options, outcome, EXIT_OF[outcome.outcome])
+    if (outcome.outcome !== 'still waiting') return report(options, outcome, EXIT_OF[outcome.outcome])
+    const doing = await doingOf(handle)
+    if (!options.json) process.stderr.write(howToFollow(options, handle.workflowId))
+    return report(options, { ...outcome, ...(doing === null ? {} : { message: doing }) }, EXIT_STILL_WAITING)
   } finally {
     await temporal.close()
   }
@@ -115,7 +122,7 @@ function withRequester(runbook: RunbookEntry, input: unknown, as: string | undef
 
 function howToFollow(options: RunOptions, workflowId: string): string {
   const input = options.input === undefined ? '' : ` '${options.input}'`
-  return `The run goes on without this program. Follow it again:\n  nightshift run ${options.runbook}${input} --config ${options.config}\n  nightshift plan ${workflowId} --config ${options.config}\n`
+  return `The run goes on without this program. While it runs, the same command follows it again:\n  nightshift run ${options.runbook}${input} --config ${options.config}\n  nightshift plan ${workflowId} --config ${options.config}\n`
 }
 
 const EXIT_OF = {
@@ -140,16 +147,30 @@ function parseJsonInput(text: string | undefined): unknown {
   }
 }
 
-function failureOf(error: unknown): { outcome: 'failed' | 'cancelled' | 'terminated' | 'timed out' | 'unknown'; message: string } {
+type Failure = { outcome: 'failed' | 'cancelled' | 'terminated' | 'timed out' | 'unknown'; message: string }
+
+/** @returns with `exitCode` where the cause is what the caller gave or wrote, and no host failed */
+function failureOf(error: unknown): Failure & { exitCode?: number } {
   if (!(error instanceof WorkflowFailedError)) return { outcome: 'unknown', message: error instanceof Error ? error.message : String(error) }
   const message = rootCause(error.cause) ?? error.message
   if (error.cause instanceof CancelledFailure) return { outcome: 'cancelled', message }
   if (error.cause instanceof TerminatedFailure) return { outcome: 'terminated', message }
   if (error.cause instanceof TimeoutFailure) return { outcome: 'timed out', message }
-  return { outcome: 'failed', message }
+  const exitCode = EXIT_OF_CAUSE[typeOf(error.cause) ?? '']
+  return { outcome: 'failed', message, ...(exitCode === undefined ? {} : { exitCode }) }
 }
 
-function report(options: RunOptions, outcome: { outcome: string; message?: string; result?: unknown }, exitCode: number): number {
+const EXIT_OF_CAUSE: Readonly<Record<string, number>> = { InvalidInput: EXIT_USAGE, InvalidRunbooks: EXIT_CONFIG }
+
+/** The type of the innermost failure that has one. */
+function typeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  return typeOf(error.cause) ?? (error instanceof ApplicationFailure ? (error.type ?? undefined) : undefined)
+}
+
+/** @param usual the exit code of such an outcome; its cause may have another one */
+function report(options: RunOptions, told: { outcome: string; message?: string; result?: unknown; exitCode?: number }, usual: number): number {
+  const { exitCode = usual, ...outcome } = told
   if (options.json) process.stdout.write(`${JSON.stringify(outcome)}\n`)
   else {
     const message = outcome.message ?? (isChange(outcome.result) ? outcome.result.message : undefined)

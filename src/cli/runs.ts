@@ -1,9 +1,8 @@
 /** `nightshift runs`: the runs of this estate, newest first, as Temporal knows them. */
-import type { Client } from '@temporalio/client'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
 import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
-import { detailsOf } from './follow.js'
+import { doingOf } from './follow.js'
 
 export interface RunRow {
   readonly runbook: string
@@ -21,10 +20,6 @@ export interface RunRow {
 
 const PHASE = defineSearchAttributeKey('NightshiftPhase', SearchAttributeType.KEYWORD)
 const HOST = defineSearchAttributeKey('NightshiftHost', SearchAttributeType.KEYWORD)
-
-/** Asking a worker that is not there takes no longer. */
-const ASK_DEADLINE_MS = 5_000
-const MOST_WORDS = 240
 
 /** @returns at most `limit` runs; `openOnly` leaves out those that have ended */
 export async function listRuns(options: { config: string; limit: number; openOnly: boolean }): Promise<RunRow[]> {
@@ -47,19 +42,12 @@ export async function listRuns(options: { config: string; limit: number; openOnl
       })
       if (rows.length >= options.limit) break
     }
-    return await Promise.all(rows.map(async (row) => (row.status === 'RUNNING' ? { ...row, doing: await doingOf(temporal.client, row) } : row)))
+    return await Promise.all(
+      rows.map(async (row) =>
+        row.status === 'RUNNING' ? { ...row, doing: await doingOf(temporal.client.workflow.getHandle(row.workflowId, row.runId)) } : row,
+      ),
+    )
   } finally {
     await temporal.close()
   }
-}
-
-async function doingOf(client: Client, { workflowId, runId }: RunRow): Promise<string | null> {
-  const handle = client.workflow.getHandle(workflowId, runId)
-  const lines = await client.withDeadline(Date.now() + ASK_DEADLINE_MS, () => detailsOf(handle))
-  // The first paragraph; of a question only that it is asked, of whom and until when.
-  const said = lines
-    ?.slice(0, lines[0] === 'approve ·' ? 2 : 1)
-    .join(' ')
-    .slice(0, MOST_WORDS)
-  return said === undefined || said === '' ? null : said
 }

@@ -236,7 +236,10 @@ export async function applyPlan(
 ): Promise<AppliedPlan> {
   const { workflowId, runId } = workflowInfo()
   const { plan, route, policy } = made
-  phase(mode, `${mode === 'apply' ? 'Changing' : 'Taking back the change of'} ${options.host}: ${plan.steps.length} steps.`)
+  phase(
+    mode,
+    `${mode === 'apply' ? 'Changing' : 'Taking back the change of'} ${options.host}: ${plan.steps.length} ${plan.steps.length === 1 ? 'step' : 'steps'}.`,
+  )
   try {
     return await executeChild<typeof applyChange>('applyChange', {
       workflowId: workflowIds.apply(options.host),
