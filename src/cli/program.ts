@@ -11,7 +11,8 @@ interface Entry {
   readonly load: () => Promise<{ command(): Command }>
 }
 
-const COMMANDS: Readonly<Record<string, Entry>> = {
+/** All commands, by name. */
+export const COMMANDS: Readonly<Record<string, Entry>> = {
   up: { summary: 'run the estate: Temporal, worker, schedules; stays in the foreground', load: () => import('./commands/up.js') },
   doctor: { summary: 'check files, hosts, trust, tools, storages, secrets, Temporal, clocks', load: () => import('./commands/doctor.js') },
   trust: { summary: 'look at the key of a host and record it as known', load: () => import('./commands/trust.js') },
