@@ -230,7 +230,7 @@ async function stagesOf(bench: Bench): Promise<Record<string, number>> {
     })
   const connect = Math.max(0, ...readings)
   const reading = at(scheduled('observeSite'))
-  const closing = at(scheduled('closePass'))
+  const closing = Math.max(...(events ?? []).filter((event) => event.activityTaskCompletedEventAttributes).map(at))
   const end = at(events?.[events.length - 1])
   return {
     start: roundTo(reading - at(events?.[0]), 1),

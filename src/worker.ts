@@ -83,14 +83,15 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
     ...createChangeSiteActivities(changing(reading, options.configDir)),
     ...createRelaySiteActivities(changing(reading, options.configDir)),
   }
+  const ends = createStateActivities({ ...reading, ...local })
   const stateActivities = {
-    ...createStateActivities({ ...reading, ...local }),
+    ...ends,
     ...createArtifactStateActivities({ ...reading, ...local }),
     ...createEnrollmentStateActivities({ ...reading, ...local, configDir: options.configDir }),
     ...createVzdumpStateActivities({ ...reading, ...local }),
     ...createRetentionStateActivities({ ...reading, ...local }),
     ...createGateActivities({ ...reading, ...local }),
-    ...createWatcherStateActivities({ ...reading, ...local }),
+    ...createWatcherStateActivities(local),
     ...createChangeStateActivities({ ...local, configDir: options.configDir, redact: reading.redact }),
     ...createRelayStateActivities({ ...reading, ...local, configDir: options.configDir }),
   }
@@ -99,7 +100,7 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
     configDir: options.configDir,
     redact: reading.redact,
   })
-  const desk = createDeskActivities({ ...local, redact: reading.redact, signalDesk, hostsUnderChange })
+  const { tellDesk, ...desk } = createDeskActivities({ ...reading, ...local, signalDesk, hostsUnderChange })
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
   const shared = { ...sharedOptions(connection, namespace, reading, options.activityInterceptors), ...options.handOver }
   const workers = await Promise.all([
@@ -109,9 +110,10 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
       workflowBundle: { codePath: options.workflowBundlePath ?? workflowBundlePath() },
       maxCachedWorkflows: 100,
       ...(options.sinks === undefined ? {} : { sinks: options.sinks }),
-      activities: site,
+      // The ends of a pass run within its workflow tasks; by the queue for passes that began before they did.
+      activities: { ...site, ...ends, tellDesk },
     }),
-    Worker.create({ ...shared, taskQueue: queues.state, activities: { ...stateActivities, ...desk, ...delivery } }),
+    Worker.create({ ...shared, taskQueue: queues.state, activities: { ...stateActivities, tellDesk, ...desk, ...delivery } }),
   ])
   return running(workers, reading, closeDelivery)
 }

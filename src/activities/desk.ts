@@ -4,7 +4,7 @@
  */
 import { ApplicationFailure, log } from '@temporalio/activity'
 import { contractOf } from '../domain/desk/contract.js'
-import type { DeskEvidence, DeskWord, FindingsReport, KnownKey, TellResult } from '../domain/desk/messages.js'
+import type { DeskEvidence, DeskPublished, DeskWord, FindingsReport, KnownKey, TellResult } from '../domain/desk/messages.js'
 import { bounded, mergeFindings, monitorReport, nextTimeOfDay, type Told, toldSet } from '../domain/desk/monitor-report.js'
 import { type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_CHARACTERS } from '../domain/desk/report.js'
 import { headerText } from '../domain/desk/text.js'
@@ -12,12 +12,14 @@ import type { RunbookSet } from '../domain/estate.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
 import { type ReceiptBody, type StateFolder, StateUnusable } from '../state/index.js'
 import type { RunbookKeeper } from './runbook-keeper.js'
+import { openMarks } from './watcher.js'
 
 export interface DeskDeps {
   readonly runbooks: RunbookKeeper
   readonly state: StateFolder
   readonly redact: Redact
   readonly version: string
+  readonly now: () => Date
   /** Signals the desk, and starts it where it does not run. */
   readonly signalDesk: (report: DeskReport) => Promise<void>
   /** Hosts that a changing run of ours is applying to now. */
@@ -107,8 +109,11 @@ export function createDeskActivities(deps: DeskDeps) {
       return before.report
     },
 
-    /** Writes down what the desk says: its state for people and for the status, its decisions, and receipts for what people decided. */
-    async publishDesk(word: DeskWord): Promise<void> {
+    /**
+     * Writes down what the desk says: its state for people and for the status, its decisions, and receipts for what people decided.
+     * @returns which marks may now be left for the watchers; none where no watcher is declared
+     */
+    async publishDesk(word: DeskWord): Promise<DeskPublished> {
       state.desk.addDecisions(word.decisions)
       state.desk.putSnapshot(word.snapshot)
       const { set } = await deps.runbooks.current()
@@ -119,6 +124,7 @@ export function createDeskActivities(deps: DeskDeps) {
           log.error(`no receipt of ${evidence.id} was written`, { cause: error.message })
         })
       }
+      return (set.emailRelay?.watchers.length ?? 0) > 0 ? { marks: openMarks(set, state, deps.now()) } : {}
     },
   }
 }

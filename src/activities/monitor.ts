@@ -126,7 +126,6 @@ export function createStateActivities(deps: ReadingDeps & StateDeps) {
         estate: set.estate.id,
         rulesDigest: set.digest,
         enabledTargets: set.inventory.targets.filter((target) => target.enabled).length,
-        ...((set.emailRelay?.watchers.length ?? 0) > 0 ? { isWatched: true } : {}),
         sites: set.estate.sites
           .map((site) => ({ site, hosts: set.estate.hosts.filter((host) => host.site === site.id) }))
           .filter(({ hosts }) => hosts.length > 0)

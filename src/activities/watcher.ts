@@ -1,11 +1,13 @@
 /** The activities around the watcher at the other site: leave a mark for it after a pass, and look whether it is in place. */
 import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import type { RunbookSet } from '../domain/estate.js'
 import type { GateResult } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import { isBlind, type OpenedMarks, whyWithheld } from '../domain/relay/marks.js'
 import { parseRelayReading, relayProbe } from '../domain/relay/probe-program.js'
 import { type MarkOrder, type MarkOutcome, markProgram, type WatcherOrder } from '../domain/relay/watcher.js'
 import { watcherGate, watcherQuestions } from '../domain/relay/watcher-plan.js'
+import type { StateFolder } from '../state/index.js'
 import type { ReadingDeps, StateDeps } from './monitor.js'
 import { routeOf } from './vzdump.js'
 
@@ -67,20 +69,19 @@ export function createWatcherSiteActivities(deps: ReadingDeps) {
   }
 }
 
-export function createWatcherStateActivities(deps: ReadingDeps & StateDeps) {
-  return {
-    /** Which marks may be left for the last pass; none for a host that it could not read: another time-out would tell nothing new. */
-    async openMarks(): Promise<OpenedMarks> {
-      const { set } = await deps.runbooks.current()
-      const status = deps.state.readStatus()
-      const withheld = whyWithheld(status, deps.state.desk.snapshot(), deps.now())
-      const unmarked = Object.keys(deps.state.marks.unmarked())
-      if (status === undefined || withheld !== null) return { marks: [], withheld, unmarked }
-      const { passId, takenAt } = status
-      const marks = (set.emailRelay?.watchers ?? []).map(({ host }): MarkOrder => ({ route: routeOf(set, host), estate: set.estate.id, passId, takenAt }))
-      return { marks: marks.filter(({ route }) => !isBlind(status, route.host)), withheld, unmarked }
-    },
+/** Which marks may be left for the last pass; none for a host that it could not read: another time-out would tell nothing new. */
+export function openMarks(set: RunbookSet, state: StateFolder, now: Date): OpenedMarks {
+  const status = state.readStatus()
+  const withheld = whyWithheld(status, state.desk.snapshot(), now)
+  const unmarked = Object.keys(state.marks.unmarked())
+  if (status === undefined || withheld !== null) return { marks: [], withheld, unmarked }
+  const { passId, takenAt } = status
+  const marks = (set.emailRelay?.watchers ?? []).map(({ host }): MarkOrder => ({ route: routeOf(set, host), estate: set.estate.id, passId, takenAt }))
+  return { marks: marks.filter(({ route }) => !isBlind(status, route.host)), withheld, unmarked }
+}
 
+export function createWatcherStateActivities(deps: Pick<StateDeps, 'state'>) {
+  return {
     /** Keeps where no mark could be left, and why: the next pass shows it. */
     async noteUnmarked({ unmarked }: { unmarked: Readonly<Record<string, string>> }): Promise<void> {
       deps.state.marks.putUnmarked(unmarked)

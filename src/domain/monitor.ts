@@ -14,7 +14,7 @@ export interface PassPlan {
   readonly rulesDigest: string
   readonly sites: readonly SitePlan[]
   readonly enabledTargets: number
-  /** A watcher at another site expects marks. */
+  /** A watcher at another site expects marks. Only in histories of before the alert desk left them. */
   readonly isWatched?: true
 }
 

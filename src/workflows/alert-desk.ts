@@ -32,7 +32,9 @@ import { type DeskSnapshot, snapshotOf } from '../domain/desk/snapshot.js'
 import { type Decision, newDesk, type OutboxEntry } from '../domain/desk/state.js'
 import type { DeskStep } from '../domain/desk/turn.js'
 import { queueNames } from '../domain/ids.js'
+import type { OpenedMarks } from '../domain/relay/marks.js'
 import { alertDeskInput } from './inputs.js'
+import { leaveMarks } from './leave-marks.js'
 import { parseInput, runbookAttributes } from './shell.js'
 
 /** A day of passes and mails is about as much; the server suggests 4,096, and a short history replays quickly. */
@@ -62,6 +64,9 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   let evidence: readonly DeskEvidence[] = rawInput.unwritten?.evidence ?? []
   let isUnsaid = isFirst || rawInput.unwritten !== undefined
   let writeAgainAtMs = 0
+  /** What the last word allows to be left for the watchers. */
+  let toMark: OpenedMarks | undefined
+  let markedPassId = state.scopes.monitor?.passId ?? null
   let isLeaving = false
 
   const take = (step: DeskStep): void => {
@@ -153,6 +158,8 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
 
   let reviewAtMs: number | null = null
   const fibers = [deliverMails(), deliverNotices(), watchCanary()]
+  // Not waited for at the end: a host that hangs must not hold up the mails, and the next pass leaves another mark.
+  void markPasses()
   while (!isLeaving) {
     await waitForWork()
     if (shouldLeave()) isLeaving = true
@@ -208,11 +215,15 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
     evidence = []
     setCurrentDetails(deskDetails(word.snapshot))
     try {
-      await stateActivities().publishDesk.executeWithOptions(
+      const published = await stateActivities().publishDesk.executeWithOptions(
         { summary: `Write down ${word.snapshot.incidents.length} incidents, ${word.decisions.length} decisions` },
         [word],
       )
       if (state.unwritten != null) settleWriting(null)
+      // Once a pass. An earlier release answered nothing.
+      if (published?.marks === undefined || word.snapshot.passId === markedPassId) return
+      toMark = published.marks
+      if (toMark.withheld === null) markedPassId = word.snapshot.passId
     } catch (error) {
       if (!(error instanceof ActivityFailure)) throw error
       decisions = [...word.decisions, ...decisions].slice(-MOST_UNWRITTEN.decisions)
@@ -333,6 +344,15 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
     } catch (error) {
       if (!(error instanceof ActivityFailure)) throw error
       return { outcome: 'unknown', status: null, reply: `the attempt broke off: ${error.cause?.message ?? error.message}`.slice(0, 300), latencyMs: 0 }
+    }
+  }
+
+  async function markPasses(): Promise<void> {
+    for (;;) {
+      await condition(() => toMark !== undefined)
+      const opened = toMark
+      toMark = undefined
+      if (opened !== undefined) await leaveMarks(opened)
     }
   }
 

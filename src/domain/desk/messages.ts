@@ -1,4 +1,5 @@
 /** What the desk's workflow and its activities say to each other. */
+import type { OpenedMarks } from '../relay/marks.js'
 import type { Finding, Severity } from '../status.js'
 import type { DeskSnapshot } from './snapshot.js'
 import type { Decision, DeskState } from './state.js'
@@ -57,4 +58,10 @@ export interface DeskWord {
   readonly snapshot: DeskSnapshot
   readonly decisions: readonly Decision[]
   readonly evidence: readonly DeskEvidence[]
+}
+
+/** What follows from a word that is written down. */
+export interface DeskPublished {
+  /** Which marks may now be left; absent where no watcher is declared. */
+  readonly marks?: OpenedMarks
 }

@@ -41,6 +41,7 @@ beforeEach(async () => {
     state: folder,
     redact: (text) => text.replaceAll('hunter2', '***'),
     version: '1',
+    now: () => new Date('2026-02-12T08:20:30.000Z'),
     hostsUnderChange: async () => [],
     signalDesk: async (report) => {
       if (!isReachable) throw new Error('no desk')

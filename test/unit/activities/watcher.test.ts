@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { RunbookKeeper } from '../../../src/activities/runbook-keeper.js'
-import { createWatcherSiteActivities, createWatcherStateActivities } from '../../../src/activities/watcher.js'
+import { createWatcherSiteActivities, createWatcherStateActivities, openMarks } from '../../../src/activities/watcher.js'
 import { type DeskSnapshot, snapshotOf } from '../../../src/domain/desk/snapshot.js'
 import { newDesk } from '../../../src/domain/desk/state.js'
-import { markFindings, type OpenedMarks } from '../../../src/domain/relay/marks.js'
+import { markFindings } from '../../../src/domain/relay/marks.js'
 import type { MarkOrder } from '../../../src/domain/relay/watcher.js'
 import type { StatusDocument } from '../../../src/domain/status.js'
 import { openState, type StateFolder } from '../../../src/state/index.js'
@@ -52,7 +52,7 @@ const deps = () => ({
   }),
 })
 
-const open = () => new MockActivityEnvironment().run(createWatcherStateActivities(deps()).openMarks) as Promise<OpenedMarks>
+const open = async () => openMarks((await runbooks.current()).set, state, NOW)
 const leave = (mark: MarkOrder) => new MockActivityEnvironment().run(createWatcherSiteActivities(deps()).leaveMark, mark) as Promise<string>
 
 function publishPass(over: Partial<StatusDocument> = {}): void {

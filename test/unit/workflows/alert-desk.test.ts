@@ -1,4 +1,5 @@
 /** The desk's workflow on a real server and real workers; only what mails and what touches the state folder is scripted. */
+import { once } from 'node:events'
 import type { WorkflowHandle } from '@temporalio/client'
 import { ApplicationFailure, defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
@@ -8,6 +9,8 @@ import type { DeliveredAnswer, OutgoingMail, SendResult, WebhookNotice } from '.
 import type { DeskWord, KnownKey } from '../../../src/domain/desk/messages.js'
 import type { DeskReport } from '../../../src/domain/desk/report.js'
 import type { DeskSnapshot } from '../../../src/domain/desk/snapshot.js'
+import type { OpenedMarks } from '../../../src/domain/relay/marks.js'
+import type { MarkOrder } from '../../../src/domain/relay/watcher.js'
 import { startTestTemporal } from '../../support/test-temporal.js'
 import { finding, SENT, Story } from '../desk/story.js'
 
@@ -33,6 +36,11 @@ class World {
   whole: DeskReport | undefined
   /** The disk of the state folder. */
   isFull = false
+  /** What the state folder says about marks for the watchers; no watcher unless told. */
+  opened: OpenedMarks | undefined
+  leave: (mark: MarkOrder) => Promise<string> = async () => 'written'
+  readonly left: string[] = []
+  readonly unmarked: unknown[] = []
   private stop: (() => Promise<void>) | undefined
 
   constructor(readonly estate: string) {}
@@ -60,7 +68,9 @@ class World {
       publishDesk: async (word: DeskWord) => {
         if (this.isFull) throw ApplicationFailure.create({ message: 'writing /state/desk.json failed: ENOSPC', type: 'StateWriteFailed', nextRetryDelay: 10 })
         this.words.push(word)
+        return this.opened === undefined ? {} : { marks: this.opened }
       },
+      noteUnmarked: async ({ unmarked }: { unmarked: unknown }) => void this.unmarked.push(unmarked),
       readWhole: async ({ known }: { known: KnownKey[] }) => {
         this.asked.push(known)
         if (this.whole === undefined) throw new Error('nothing to read')
@@ -68,7 +78,18 @@ class World {
       },
     }
     const workers = await Promise.all([
-      Worker.create({ connection, taskQueue: `nightshift-${this.estate}`, workflowBundle, stickyQueueScheduleToStartTimeout: 200 }),
+      Worker.create({
+        connection,
+        taskQueue: `nightshift-${this.estate}`,
+        workflowBundle,
+        stickyQueueScheduleToStartTimeout: 200,
+        activities: {
+          leaveMark: async (mark: MarkOrder) => {
+            this.left.push(mark.passId)
+            return this.leave(mark)
+          },
+        },
+      }),
       Worker.create({ connection, taskQueue: `${this.estate}-state`, activities }),
     ])
     const running = Promise.all(workers.map((worker) => worker.run()))
@@ -266,6 +287,61 @@ async function firstRun(estate: string): Promise<string> {
   for await (const { runId, startTime } of env.client.workflow.list({ query: `WorkflowId = "desk/${estate}"` })) runs.push({ runId, startTime })
   return runs.sort((a, b) => a.startTime.getTime() - b.startTime.getTime())[0]?.runId ?? ''
 }
+
+describe('marks for the watchers', () => {
+  const route = { host: 'proxmox-home', site: 'home', sshAlias: 'proxmox-home', sudo: false, node: 'pve' }
+  const opened = (passId: string, more: Partial<OpenedMarks> = {}): OpenedMarks => ({
+    marks: [{ route, estate: 'e', passId, takenAt: '2026-02-12T08:20:00.000Z' }],
+    withheld: null,
+    unmarked: [],
+    ...more,
+  })
+
+  it('are left once for each pass that the desk took, and not while they are withheld', async () => {
+    await withWorld('marks', async (world, story) => {
+      world.opened = opened('pass-1')
+      await world.tell(next(story, []))
+      await until(() => world.left, ['pass-1'])
+      world.opened = opened('pass-2')
+      await world.tell(next(story, [A]))
+      // The mail is another word about the same pass.
+      await until(() => world.words.length > 2 && world.mails.length, 1)
+      expect(world.left).toEqual(['pass-1', 'pass-2'])
+
+      const words = world.words.length
+      world.opened = opened('pass-3', { marks: [], withheld: 'a mail has been waiting to be sent since 08:00' })
+      await world.tell(next(story, [A]))
+      await until(() => world.words.length > words, true)
+      // Allowed again, by the same pass: a mail went out at last.
+      world.opened = opened('pass-3')
+      const [row] = (await world.snapshot()).incidents
+      await world.handle.executeUpdate('ack', { args: [{ incident: row?.id, by: 'ronny', reason: 'seen' }] })
+      await until(() => world.left, ['pass-1', 'pass-2', 'pass-3'])
+      expect(world.unmarked).toEqual([])
+    })
+  })
+
+  it('that cannot be left are noted with the cause until one can, and hold up no mail', async () => {
+    await withWorld('unmarked', async (world, story) => {
+      const hanging = new AbortController()
+      world.leave = async () => {
+        if (!hanging.signal.aborted) await once(hanging.signal, 'abort')
+        throw ApplicationFailure.nonRetryable('No space left on device', 'HostUnread')
+      }
+      world.opened = opened('pass-1')
+      await world.tell(next(story, []))
+      await until(() => world.left.length, 1)
+      await world.tell(next(story, [A]))
+      await until(() => world.mails.length, 1)
+      hanging.abort()
+      await until(() => world.unmarked.at(0), { 'proxmox-home': 'No space left on device' })
+      world.leave = async () => 'written'
+      world.opened = opened('pass-3', { unmarked: ['proxmox-home'] })
+      await world.tell(next(story, [A]))
+      await until(() => world.unmarked.at(-1), {})
+    })
+  })
+})
 
 describe('orders to the desk', () => {
   it('by update are refused with the reason or obeyed; by signal the refusal is shown', async () => {

@@ -4,8 +4,6 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing'
 import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../../../src/domain/monitor.js'
-import type { OpenedMarks } from '../../../src/domain/relay/marks.js'
-import type { MarkOrder } from '../../../src/domain/relay/watcher.js'
 import { startTestTemporal } from '../../support/test-temporal.js'
 
 let env: TestWorkflowEnvironment
@@ -24,8 +22,6 @@ interface Script {
   observeSite: (args: SitePlan & { passId: string }) => Promise<SiteReading>
   details?: string
   tellDesk?: (args: { passId: string }) => Promise<unknown>
-  /** The watcher at the other site; none unless told. */
-  watcher?: { opened: OpenedMarks; leaveMark: (order: MarkOrder) => Promise<string> }
 }
 
 /** Runs one pass on real workers and a real server; only what touches hosts and the state folder is scripted. */
@@ -38,7 +34,6 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
       rulesDigest: 'r',
       sites: script.sites,
       enabledTargets: 28,
-      ...(script.watcher === undefined ? {} : { isWatched: true }),
     }),
     closePass: async (args: { passId: string; readings: readonly (SiteReading | SiteUnread)[] }): Promise<PassResult> => {
       seen.readings = args.readings
@@ -66,15 +61,13 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
     told.push(args.passId)
     return script.tellDesk?.(args)
   }
-  const unmarked: unknown[] = []
-  const leaveMark = async (order: MarkOrder) => script.watcher?.leaveMark(order)
-  const marks = {
-    openMarks: async () => script.watcher?.opened,
-    noteUnmarked: async (args: { unmarked: unknown }) => void unmarked.push(args.unmarked),
-  }
   const workers = await Promise.all([
-    Worker.create({ connection, taskQueue: `nightshift-${estate}`, workflowBundle, activities: { observeSite: script.observeSite, leaveMark } }),
-    Worker.create({ connection, taskQueue: `${estate}-state`, activities: { ...stateSide, ...marks, tellDesk } }),
+    Worker.create({
+      connection,
+      taskQueue: `nightshift-${estate}`,
+      workflowBundle,
+      activities: { ...stateSide, observeSite: script.observeSite, tellDesk },
+    }),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   try {
@@ -85,7 +78,7 @@ async function runPass(estate: string, script: Script, input: unknown = {}) {
     )
     const history = await handle.fetchHistory()
     const details = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata').then((metadata) => metadata.currentDetails ?? '')
-    return { result, told, unmarked, readings: seen.readings, history, details, description: await handle.describe() }
+    return { result, told, readings: seen.readings, history, details, description: await handle.describe() }
   } finally {
     for (const worker of workers) worker.shutdown()
     await running
@@ -129,36 +122,6 @@ describe('a pass', () => {
     expect(deaf.result).toHaveProperty('value.verdict', 'ok')
   })
 
-  it('leaves a mark for the watcher when the desk has the last pass, and stands when it cannot', async () => {
-    const sites = [plan('home')]
-    const observeSite = async (args: SitePlan) => reading(args)
-    const route = { host: 'proxmox-home', site: 'home', sshAlias: 'proxmox-home', sudo: false, node: 'pve' }
-    const left: MarkOrder[] = []
-    const mark = { route, estate: 'e', passId: 'the-pass-before', takenAt: '2026-02-12T08:20:00.000Z' }
-    const opened = (more: Partial<OpenedMarks>): OpenedMarks => ({ marks: [mark], withheld: null, unmarked: [], ...more })
-    const leaveMark = async (order: MarkOrder) => {
-      left.push(order)
-      return 'written'
-    }
-    const marked = await runPass('marked', { sites, observeSite, watcher: { opened: opened({}), leaveMark } })
-    expect(left).toEqual([mark])
-    expect(marked.unmarked).toEqual([])
-
-    await runPass('withheld', {
-      sites,
-      observeSite,
-      watcher: { opened: opened({ marks: [], withheld: 'the alert desk has not taken the last pass' }), leaveMark },
-    })
-    expect(left).toHaveLength(1)
-
-    const fails = async () => Promise.reject(ApplicationFailure.nonRetryable('No space left on device', 'HostUnread'))
-    const failed = await runPass('failed', { sites, observeSite, watcher: { opened: opened({}), leaveMark: fails } })
-    expect(failed.result).toHaveProperty('value.verdict', 'ok')
-    expect(failed.unmarked).toEqual([{ 'proxmox-home': 'No space left on device' }])
-    const healed = await runPass('healed', { sites, observeSite, watcher: { opened: opened({ unmarked: ['proxmox-home'] }), leaveMark } })
-    expect(healed.unmarked).toEqual([{}])
-  })
-
   it('goes on when reading one site fails for good, and says why', async () => {
     const { result, readings } = await runPass('partly', {
       sites: [plan('shop'), plan('home')],
@@ -184,7 +147,7 @@ describe('a pass', () => {
     const many = await runPass('many', { sites: [plan('shop', 50)], observeSite: async (args) => reading(args) })
     expect(many.readings[0]).toHaveProperty('hostCount', 50)
     expect(many.history.events?.length).toBe(few.history.events?.length)
-    expect(few.history.events?.length).toBeLessThan(40)
+    expect(few.history.events?.length).toBeLessThan(25)
   })
 })
 
@@ -193,7 +156,7 @@ describe('a stored history', () => {
     const { history } = await runPass('replay', { sites: [plan('shop'), plan('home')], observeSite: async (args) => reading(args) })
     const json = JSON.parse(historyToJSON(history)) as { events: { activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[] }
     await expect(Worker.runReplayHistory({ workflowBundle }, json)).resolves.toBeUndefined()
-    const scheduled = json.events.find((event) => event.activityTaskScheduledEventAttributes?.activityType.name === 'openPass')
+    const scheduled = json.events.find((event) => event.activityTaskScheduledEventAttributes?.activityType.name === 'observeSite')
     if (scheduled?.activityTaskScheduledEventAttributes) scheduled.activityTaskScheduledEventAttributes.activityType.name = 'somethingElse'
     await expect(Worker.runReplayHistory({ workflowBundle }, json)).rejects.toThrow(/[Nn]ondeterminism|DeterminismViolation/)
   })
