@@ -201,7 +201,22 @@ function serverArguments(options: DevServerOptions, ip: string): string[] {
   const serve = ['server', 'start-dev', '--db-filename', options.databasePath, '--ip', ip, '--port', String(options.port), ...ui]
   // Durable and fast: the CLI's own defaults are a rollback journal and no pragma at all.
   const pragmas = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL']
-  return ['--pdeathsig', 'KILL', ...lock, options.binaryPath, ...serve, ...pragmas, '--log-format', 'text', '--log-level', 'warn', '--disable-config-file']
+  // The worker that decided on an activity of its own queue gets it at once, in the answer, without the way through the queue.
+  const dynamic = ['--dynamic-config-value', 'system.enableActivityEagerExecution=true']
+  return [
+    '--pdeathsig',
+    'KILL',
+    ...lock,
+    options.binaryPath,
+    ...serve,
+    ...pragmas,
+    ...dynamic,
+    '--log-format',
+    'text',
+    '--log-level',
+    'warn',
+    '--disable-config-file',
+  ]
 }
 
 /** Polls the front end (there is nothing to subscribe to) until it answers. */
