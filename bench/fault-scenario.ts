@@ -14,8 +14,7 @@
  * Compared with the unfaulted run are the effects in the ledgers (with their arguments, without order), the final state that the scenario names, and
  * the chain of receipts.
  *
- * Every activity has a heartbeat time-out of two seconds here and the worker beats for it, so that a lost attempt is noticed soon. Whether an
- * activity beats by itself is therefore not shown here.
+ * The worker's heartbeat time-out is two seconds here, so that a lost attempt is noticed soon; everything else about it is the product's own.
  */
 import type { Client, WorkflowHandle } from '@temporalio/client'
 import type { Lab } from '../lab/lab.js'

@@ -3,6 +3,7 @@
  * With the state folder it is the estate's one home worker; with `site` it only reads the hosts of that site.
  * As a program it is the latter: `node dist/src/worker.js --config DIR --site SITE`. The home worker is part of `nightshift up`.
  */
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type ActivityInterceptorsFactory, NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
@@ -18,6 +19,7 @@ import { createSiteActivities, createStateActivities, type ReadingDeps } from '.
 import { redactionInterceptor } from './activities/redaction.js'
 import { createRetentionSiteActivities, createRetentionStateActivities } from './activities/retention.js'
 import { RunbookKeeper } from './activities/runbook-keeper.js'
+import { signsOfLife } from './activities/signs-of-life.js'
 import { createVzdumpSiteActivities, createVzdumpStateActivities } from './activities/vzdump.js'
 import { createWatcherSiteActivities, createWatcherStateActivities } from './activities/watcher.js'
 import { ConfigError } from './domain/config-error.js'
@@ -28,7 +30,7 @@ import type { StatusDocument } from './domain/status.js'
 import { knownSecrets, loadRunbooks, resolveSecret } from './runbooks/index.js'
 import { SshPool } from './ssh/index.js'
 import type { StateFolder } from './state/index.js'
-import { workflowBundlePath } from './temporal/bundle-workflows.js'
+import { withSettings, workflowBundlePath } from './temporal/bundle-workflows.js'
 import { existingCluster } from './temporal/connection.js'
 import { packageVersion } from './temporal/package-root.js'
 import { installRuntime } from './temporal/runtime.js'
@@ -36,11 +38,28 @@ import { installRuntime } from './temporal/runtime.js'
 /** In-flight activities may finish within this time after a shutdown was asked for. */
 export const SHUTDOWN_GRACE_SECONDS = 20
 
+/** Long enough for a machine that is busy or a connection that is slow, short enough that nobody waits long for what a dead worker held. */
+export const HEARTBEAT_SECONDS = 20
+
 /** Connections are kept from one pass to the next. */
 const IDLE_PERIODS = 1.5
 
 /** Three unanswered ones end a connection: a host that vanished between two passes is noticed within 12 s. */
 const KEEPALIVE_MS = 4_000
+
+/**
+ * What NIGHTSHIFT_HEARTBEAT_SECONDS says: 2 to 600; unset or empty: `HEARTBEAT_SECONDS`.
+ * @throws ConfigError
+ */
+export function heartbeatSetting(text: string | undefined): number {
+  if (text === undefined || text === '') return HEARTBEAT_SECONDS
+  const seconds = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN
+  if (seconds >= 2 && seconds <= 600) return seconds
+  throw new ConfigError(
+    `NIGHTSHIFT_HEARTBEAT_SECONDS is ${JSON.stringify(text)}`,
+    `set it to whole seconds from 2 to 600, or unset it: ${HEARTBEAT_SECONDS} is used then`,
+  )
+}
 
 export interface RunningWorkers {
   /** Resolves when all workers have stopped; rejects when one of them dies. */
@@ -64,6 +83,8 @@ export interface HomeWorkerOptions {
   readonly workflowBundlePath?: string
   /** What workflow interceptors of the bundle may call; the build's has none. */
   readonly sinks?: NonNullable<WorkerOptions['sinks']>
+  /** An activity whose worker was silent for so long is given up, and goes to another one; `HEARTBEAT_SECONDS` unless told. */
+  readonly heartbeatSeconds?: number
   /** How soon work that a dead worker held is handed on; the SDK's times unless told. */
   readonly handOver?: Pick<WorkerOptions, 'stickyQueueScheduleToStartTimeout' | 'maxHeartbeatThrottleInterval'>
 }
@@ -103,11 +124,12 @@ export async function startHomeWorker(options: HomeWorkerOptions): Promise<Runni
   const { tellDesk, ...desk } = createDeskActivities({ ...reading, ...local, signalDesk, hostsUnderChange })
   const queues = queueNames(taskQueueOf(runbooks.estate.id))
   const shared = { ...sharedOptions(connection, namespace, reading, options.activityInterceptors), ...options.handOver }
+  const code = await readFile(options.workflowBundlePath ?? workflowBundlePath(), 'utf8')
   const workers = await Promise.all([
     Worker.create({
       ...shared,
       taskQueue: queues.common,
-      workflowBundle: { codePath: options.workflowBundlePath ?? workflowBundlePath() },
+      workflowBundle: { code: withSettings(code, { heartbeatSeconds: options.heartbeatSeconds ?? HEARTBEAT_SECONDS }) },
       maxCachedWorkflows: 100,
       ...(options.sinks === undefined ? {} : { sinks: options.sinks }),
       // The ends of a pass run within its workflow tasks; by the queue for passes that began before they did.
@@ -165,7 +187,7 @@ function sharedOptions(connection: NativeConnection, namespace: string, reading:
     connection,
     namespace,
     shutdownGraceTime: `${SHUTDOWN_GRACE_SECONDS} seconds`,
-    interceptors: { activity: [...further, redactionInterceptor(reading.redact)] },
+    interceptors: { activity: [signsOfLife, ...further, redactionInterceptor(reading.redact)] },
   } satisfies Partial<WorkerOptions>
 }
 

@@ -11,7 +11,9 @@ export const backupMonitorFaults: FaultScenario = {
   workflows: ['backupMonitor'],
   prepare: (lab) => applyState(lab, 'healthy'),
   start({ client, estateId, taskQueue }) {
-    return client.workflow.start('backupMonitor', { workflowId: workflowIds.monitor(estateId), taskQueue, args: [{}] })
+    // Its ends are local activities: their worker's death is noticed when the workflow task is late.
+    const workflowTaskTimeout = '2 seconds'
+    return client.workflow.start('backupMonitor', { workflowId: workflowIds.monitor(estateId), taskQueue, args: [{}], workflowTaskTimeout })
   },
   async finalState({ stateDir }) {
     const status = readStatusFile(stateDir)

@@ -2,7 +2,7 @@
  * Proof of single archives: level 1 by what stands beside them, level 2 by reading every byte on their own host (`src/domain/proof`).
  * `inspectArtifact` and `verifyArtifactOnHost` need SSH only; the others run beside the state folder.
  */
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import { readInspection, readVerification } from '../domain/proof/answers.js'
 import { inspectProgram, type VerifyRequest, verifyProgram } from '../domain/proof/programs.js'
 import type { ArtifactFile, Completeness, HostRoute, Readability } from '../domain/proof/types.js'
@@ -15,8 +15,6 @@ export type ArtifactProofActivities = ReturnType<typeof createArtifactSiteActivi
 
 /** One answer of a host: a few of its processes, each half a second on real hosts. */
 const DEADLINE_MS = 45_000
-const HEARTBEAT_EVERY_MS = 3_000
-
 export function createArtifactSiteActivities(deps: ReadingDeps) {
   return {
     /** Level 1. What keeps the host from being asked is thrown (retryable); what it answers is a verdict. */
@@ -33,25 +31,20 @@ export function createArtifactSiteActivities(deps: ReadingDeps) {
 
 /** Runs a Perl program on a host, its whole text by standard input. @throws Error of the transport; `HostRefused` when Perl itself fails */
 export async function runPerl(deps: ReadingDeps, route: HostRoute, program: string): Promise<string> {
-  const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
-  try {
-    const result = await deps.ssh(route.sshAlias).run(route.sshAlias, {
-      argv: ['perl', '-'],
-      stdin: program,
-      sudo: route.sudo,
-      deadlineMs: DEADLINE_MS,
-      maxOutputBytes: 1024 * 1024,
-      signal: cancellationSignal(),
-      okExitCodes: 'any',
-    })
-    if (result.exitCode !== 0) {
-      const said = result.stderrText.trim().split('\n').at(-1) ?? ''
-      throw ApplicationFailure.retryable(deps.redact(`perl on ${route.host} ended with ${result.exitCode}: ${said.slice(0, 300)}`), 'HostRefused')
-    }
-    return result.stdoutText.trim()
-  } finally {
-    clearInterval(beating)
+  const result = await deps.ssh(route.sshAlias).run(route.sshAlias, {
+    argv: ['perl', '-'],
+    stdin: program,
+    sudo: route.sudo,
+    deadlineMs: DEADLINE_MS,
+    maxOutputBytes: 1024 * 1024,
+    signal: cancellationSignal(),
+    okExitCodes: 'any',
+  })
+  if (result.exitCode !== 0) {
+    const said = result.stderrText.trim().split('\n').at(-1) ?? ''
+    throw ApplicationFailure.retryable(deps.redact(`perl on ${route.host} ended with ${result.exitCode}: ${said.slice(0, 300)}`), 'HostRefused')
   }
+  return result.stdoutText.trim()
 }
 
 export function createArtifactStateActivities(deps: ReadingDeps & StateDeps) {

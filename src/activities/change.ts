@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { activityInfo, cancelled, getClient, heartbeat } from '@temporalio/activity'
+import { activityInfo, cancelled, getClient } from '@temporalio/activity'
 import { ApplicationFailure } from '@temporalio/common'
 import type { ApplyRecord, StepState } from '../domain/change/apply.js'
 import { APPROVAL_NAMESPACE, type ApprovalAnswer, approvalMessage } from '../domain/change/approval.js'
@@ -22,7 +22,6 @@ import { differencesInRunbooks, editRunbooks } from './change-runbooks.js'
 import type { SshRunner } from './host-probe.js'
 import type { StateDeps } from './monitor.js'
 
-const HEARTBEAT_EVERY_MS = 1_000
 /** Longer than any call of the API that a step makes; what takes longer belongs into a unit on the host. */
 const STEP_DEADLINE_MS = 180_000
 const MOST_REPORT_BYTES = 512 * 1024
@@ -62,7 +61,6 @@ export function createChangeSiteActivities(deps: ChangeSiteDeps) {
      */
     async applyStep({ route, step }: StepRequest): Promise<StepAnswer> {
       const { order, redact } = await withSecrets(step, deps.secret)
-      const beating = setInterval(() => heartbeat({ step: step.id }), HEARTBEAT_EVERY_MS)
       try {
         const asked = deps.ssh(route.sshAlias).run(route.sshAlias, {
           argv: ['perl', '-'],
@@ -81,8 +79,6 @@ export function createChangeSiteActivities(deps: ChangeSiteDeps) {
         if (error instanceof SshError)
           throw ApplicationFailure.create({ message: error.message, type: error.reason, nonRetryable: NEVER_MENDS.has(error.reason) })
         throw error
-      } finally {
-        clearInterval(beating)
       }
     },
   }

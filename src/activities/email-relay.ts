@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import { sealPlan } from '../domain/change/plan.js'
 import type { EmailRelayRunbook, RelayHost, RelayServer } from '../domain/email-relay-runbook.js'
 import type { RunbookSet } from '../domain/estate.js'
@@ -32,7 +32,6 @@ export type RelayActivities = ReturnType<typeof createRelaySiteActivities> & Ret
 
 const READING_DEADLINE_MS = 150_000
 const SHORT_DEADLINE_MS = 60_000
-const HEARTBEAT_EVERY_MS = 3_000
 const MOST_OUTPUT_BYTES = 8 * 1024 * 1024
 const MOST_DELIVERIES = 300
 
@@ -44,7 +43,6 @@ export interface RelaySiteDeps extends ReadingDeps {
 export function createRelaySiteActivities(deps: RelaySiteDeps) {
   /** One command on the host. @throws ApplicationFailure `HostUnread`, retryable */
   async function ask(route: HostRoute, argv: readonly string[], stdin: string, deadlineMs: number): Promise<{ out: string; exit: number; err: string }> {
-    const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
     try {
       const request = {
         argv,
@@ -60,8 +58,6 @@ export function createRelaySiteActivities(deps: RelaySiteDeps) {
     } catch (error) {
       cancellationSignal().throwIfAborted()
       throw ApplicationFailure.retryable(deps.redact(error instanceof Error ? error.message : String(error)), 'HostUnread')
-    } finally {
-      clearInterval(beating)
     }
   }
 
@@ -196,13 +192,8 @@ export function createRelayStateActivities(deps: RelayStateDeps) {
         args.messageId !== null
           ? mail.messageId === args.messageId
           : cameFrom(mail, args.fqdn) && mail.subject.toLowerCase().includes((args.subject ?? '').toLowerCase())
-      const beating = setInterval(() => heartbeat({ waiting: args.subject ?? args.messageId }), HEARTBEAT_EVERY_MS)
-      try {
-        const mail = await readingMailbox(async () => readBack(await accessOf(set, runbook), args.marks, isIt, args.waitSeconds, cancellationSignal()))
-        return mail === null ? null : redactDeep({ mail, route: routeOfMail(mail, runbook.relay, args.fqdn) }, deps.redact)
-      } finally {
-        clearInterval(beating)
-      }
+      const mail = await readingMailbox(async () => readBack(await accessOf(set, runbook), args.marks, isIt, args.waitSeconds, cancellationSignal()))
+      return mail === null ? null : redactDeep({ mail, route: routeOfMail(mail, runbook.relay, args.fqdn) }, deps.redact)
     },
   }
 

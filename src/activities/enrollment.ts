@@ -3,7 +3,7 @@
  * The others run beside the runbook files and the state folder.
  */
 import { gunzipSync } from 'node:zlib'
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import { type ChangePlan, sealPlan } from '../domain/change/plan.js'
 import { judgeEnrollment } from '../domain/enroll/judge.js'
 import type { OpenEnrollment } from '../domain/enroll/open.js'
@@ -32,21 +32,14 @@ import { routeOf } from './vzdump.js'
 
 export type EnrollmentActivities = ReturnType<typeof createEnrollmentSiteActivities> & ReturnType<typeof createEnrollmentStateActivities>
 
-const HEARTBEAT_EVERY_MS = 3_000
-
 export function createEnrollmentSiteActivities(deps: ReadingDeps) {
   return {
     /** One connection, one command. A host that cannot be looked at is part of the answer. */
     async lookAtEnrollment(args: { route: HostRoute; probe: HostProbePlan; question: EnrollmentQuestion }): Promise<EnrollmentLook> {
       const { route, probe, question } = args
-      const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
-      try {
-        const plan = { ...probe, proxmox: { node: route.node, job: question.job } }
-        const seen = await observeHost(deps.ssh(route.sshAlias), plan, { now: deps.now, signal: cancellationSignal() })
-        return redactDeep(judgeEnrollment(seen, route.node, question), deps.redact)
-      } finally {
-        clearInterval(beating)
-      }
+      const plan = { ...probe, proxmox: { node: route.node, job: question.job } }
+      const seen = await observeHost(deps.ssh(route.sshAlias), plan, { now: deps.now, signal: cancellationSignal() })
+      return redactDeep(judgeEnrollment(seen, route.node, question), deps.redact)
     },
 
     /** Is a backup by hand over, and what did it make? @throws ApplicationFailure `HostRefused` (retryable) */

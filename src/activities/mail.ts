@@ -3,7 +3,7 @@
  * and read the settings anew each time, so that a mended `alerts.yaml` counts for the next attempt.
  */
 import { readFile } from 'node:fs/promises'
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import type { DeliveredAnswer, DeliveredQuestion, DeliveryActivities, OutgoingMail, SendResult, WebhookNotice, WebhookResult } from '../domain/desk/delivery.js'
 import type { AlertContract } from '../domain/estate.js'
 import type { Redact } from '../domain/redact.js'
@@ -19,9 +19,6 @@ export interface DeliveryDeps {
   readonly configDir: string
   readonly redact: Redact
 }
-
-/** Often enough that a worker that died is noticed within the heartbeat time-out, whatever the server takes its time for. */
-const HEARTBEAT_EVERY_MS = 3_000
 
 /** A setting that no attempt can use: what is wrong, in words. */
 class NotConfigured extends Error {}
@@ -50,7 +47,7 @@ export function createDeliveryActivities(deps: DeliveryDeps): DeliveryActivities
       try {
         const { port, security, username } = server
         const access = { server: server.server, port, security, username, password: await secret(server.password), authority: await authority(server.caPath) }
-        return await beating(mail.messageId, () => smtp.send(access, mail, cancellationSignal()))
+        return await smtp.send(access, mail, cancellationSignal())
       } catch (error) {
         if (error instanceof NotConfigured) return refused(briefly(error.message, redact))
         throw error
@@ -64,7 +61,7 @@ export function createDeliveryActivities(deps: DeliveryDeps): DeliveryActivities
       if (server === undefined || mailbox === undefined) return cannot('alerts.yaml names no mailbox to read')
       try {
         const access = { ...mailbox, password: await secret(mailbox.password), authority: await authority(server.caPath) }
-        return await beating(question.messageId, () => wasDelivered(access, question, redact, cancellationSignal()))
+        return await wasDelivered(access, question, redact, cancellationSignal())
       } catch (error) {
         if (error instanceof NotConfigured) return cannot(briefly(error.message, redact))
         throw error
@@ -82,7 +79,7 @@ export function createDeliveryActivities(deps: DeliveryDeps): DeliveryActivities
           token: token === undefined ? undefined : await secret(token),
           authority: await authority(caPath),
         }
-        return await beating(notice.id, () => sendWebhook(access, notice, redact, cancellationSignal()))
+        return await sendWebhook(access, notice, redact, cancellationSignal())
       } catch (error) {
         if (error instanceof NotConfigured) return refused(briefly(error.message, redact))
         throw error
@@ -105,13 +102,4 @@ async function contract(deps: DeliveryDeps): Promise<AlertContract> {
 function asNotConfigured(error: unknown): never {
   if (error instanceof SecretError || (error instanceof Error && 'code' in error)) throw new NotConfigured(error.message, { cause: error })
   throw error
-}
-
-async function beating<T>(about: string, work: () => Promise<T>): Promise<T> {
-  const timer = setInterval(() => heartbeat({ about }), HEARTBEAT_EVERY_MS)
-  try {
-    return await work()
-  } finally {
-    clearInterval(timer)
-  }
 }

@@ -3,7 +3,7 @@
  * `observeSite` runs there too, or in a worker that sits at the site and holds nothing but SSH keys.
  */
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import pLimit from 'p-limit'
 import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import { firstUntaken, withDeskMarks } from '../domain/desk/snapshot.js'
@@ -48,9 +48,6 @@ export interface StateDeps {
 
 export type MonitorActivities = ReturnType<typeof createSiteActivities> & ReturnType<typeof createStateActivities>
 
-/** How often a reading says that it is alive; a third of the heartbeat time-out. */
-const HEARTBEAT_EVERY_MS = 3_000
-
 /** Room for the details in a history: the whole table is in the status document. */
 const MOST_DETAILS_BYTES = 6_000
 
@@ -64,19 +61,14 @@ const unpack = <T>(packed: string): T => JSON.parse(gunzipSync(Buffer.from(packe
 export function createSiteActivities(deps: ReadingDeps, local?: StateDeps) {
   return {
     async observeSite(args: SitePlan & { passId: string }): Promise<SiteReading> {
-      const beating = setInterval(() => heartbeat({ site: args.site }), HEARTBEAT_EVERY_MS)
-      try {
-        const { plans, maxHostsAtOnce } = await readingList(args, local)
-        const limit = pLimit(maxHostsAtOnce)
-        const observations = await Promise.all(plans.map((plan) => limit(() => readHost(deps, plan))))
-        const digest = sha256Hex(canonicalJson(observations))
-        const reading = { site: args.site, ...gist(observations), digest }
-        if (local === undefined) return { ...reading, packedObservations: pack(observations) }
-        local.state.putObservation(args.passId, args.site, observations)
-        return reading
-      } finally {
-        clearInterval(beating)
-      }
+      const { plans, maxHostsAtOnce } = await readingList(args, local)
+      const limit = pLimit(maxHostsAtOnce)
+      const observations = await Promise.all(plans.map((plan) => limit(() => readHost(deps, plan))))
+      const digest = sha256Hex(canonicalJson(observations))
+      const reading = { site: args.site, ...gist(observations), digest }
+      if (local === undefined) return { ...reading, packedObservations: pack(observations) }
+      local.state.putObservation(args.passId, args.site, observations)
+      return reading
     },
   }
 }

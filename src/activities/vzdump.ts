@@ -3,7 +3,7 @@
  * Nothing here changes anything.
  */
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import { sealPlan } from '../domain/change/plan.js'
 import type { RunbookSet } from '../domain/estate.js'
 import { localDate } from '../domain/judge/zone.js'
@@ -25,7 +25,6 @@ export type VzdumpActivities = ReturnType<typeof createVzdumpSiteActivities> & R
 
 /** A few Proxmox processes of half a second each; a hung share costs one time limit. */
 const READING_DEADLINE_MS = 150_000
-const HEARTBEAT_EVERY_MS = 3_000
 const MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 
 /**
@@ -62,7 +61,6 @@ export async function readVzdump(ssh: SshRunner, route: HostRoute, questions: Vz
  * @throws ApplicationFailure `HostUnread` (retryable), or `NotBelieved` (asking again does not help)
  */
 export async function observed(deps: ReadingDeps, route: HostRoute, read: (ssh: SshRunner, signal: AbortSignal) => Promise<unknown>): Promise<string> {
-  const beating = setInterval(() => heartbeat({ host: route.host }), HEARTBEAT_EVERY_MS)
   try {
     const seen = await read(deps.ssh(route.sshAlias), cancellationSignal())
     return gzipSync(JSON.stringify(redactDeep(seen, deps.redact))).toString('base64')
@@ -70,8 +68,6 @@ export async function observed(deps: ReadingDeps, route: HostRoute, read: (ssh: 
     if (error instanceof NotBelieved) throw ApplicationFailure.nonRetryable(error.message, 'NotBelieved')
     cancellationSignal().throwIfAborted()
     throw ApplicationFailure.retryable(deps.redact(error instanceof Error ? error.message : String(error)), 'HostUnread')
-  } finally {
-    clearInterval(beating)
   }
 }
 

@@ -1,5 +1,5 @@
 /** The activities around the watcher at the other site: leave a mark for it after a pass, and look whether it is in place. */
-import { ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity'
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
 import type { RunbookSet } from '../domain/estate.js'
 import type { GateResult } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
@@ -15,19 +15,15 @@ export type WatcherActivities = ReturnType<typeof createWatcherSiteActivities> &
 
 const MARK_DEADLINE_MS = 15_000
 const READING_DEADLINE_MS = 60_000
-const HEARTBEAT_EVERY_MS = 3_000
 const MOST_OUTPUT_BYTES = 1024 * 1024
 
 export function createWatcherSiteActivities(deps: ReadingDeps) {
-  async function beating<T>(host: string, work: () => Promise<T>): Promise<T> {
-    const timer = setInterval(() => heartbeat({ host }), HEARTBEAT_EVERY_MS)
+  async function onHost<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
       cancellationSignal().throwIfAborted()
       throw ApplicationFailure.retryable(deps.redact(error instanceof Error ? error.message : String(error)), 'HostUnread')
-    } finally {
-      clearInterval(timer)
     }
   }
 
@@ -35,7 +31,7 @@ export function createWatcherSiteActivities(deps: ReadingDeps) {
     /** Replaces the mark on a host; none where no watcher is in place. @throws ApplicationFailure `HostUnread` (retryable) */
     leaveMark(order: MarkOrder): Promise<MarkOutcome> {
       const { host, sshAlias, sudo } = order.route
-      return beating(host, async () => {
+      return onHost(async () => {
         const answer = await deps.ssh(sshAlias).run(sshAlias, {
           argv: ['sh', '-s'],
           stdin: markProgram(order),
@@ -52,7 +48,7 @@ export function createWatcherSiteActivities(deps: ReadingDeps) {
 
     /** The gate over one watcher. @throws ApplicationFailure `HostUnread` (retryable) */
     gateOfWatcher({ order, route }: { order: WatcherOrder; route: HostRoute }): Promise<GateResult> {
-      return beating(route.host, async () => {
+      return onHost(async () => {
         const questions = watcherQuestions(order.estate)
         const answer = await deps.ssh(route.sshAlias).run(route.sshAlias, {
           argv: ['perl', '-'],

@@ -17,7 +17,7 @@ import { prepareNamespace } from '../temporal/namespace.js'
 import { installRuntime } from '../temporal/runtime.js'
 import { canarySchedule, declareSchedule, gatesSchedule, monitorSchedule } from '../temporal/schedules.js'
 import { resolveServerBinary } from '../temporal/server-binary.js'
-import { startHomeWorker } from '../worker.js'
+import { heartbeatSetting, startHomeWorker } from '../worker.js'
 import { MetricsPublisher } from './metrics.js'
 import { forgetRunningUp, rememberRunningUp } from './running-up.js'
 import { startOrFollow } from './start-run.js'
@@ -67,7 +67,9 @@ export async function up(options: UpOptions): Promise<number> {
 
     const native = await NativeConnection.connect(target.connectionOptions)
     undo.push(() => native.close())
+    const heartbeatSeconds = heartbeatSetting(process.env.NIGHTSHIFT_HEARTBEAT_SECONDS)
     const worker = await startHomeWorker({
+      heartbeatSeconds,
       connection: native,
       namespace: target.namespace,
       configDir: options.config,

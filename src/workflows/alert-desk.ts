@@ -388,7 +388,6 @@ function delivery(activity: keyof typeof DELIVERY_DEADLINE_SECONDS) {
   return proxyActivities<DeliveryActivities>({
     taskQueue: queueNames(workflowInfo().taskQueue).state,
     startToCloseTimeout: `${DELIVERY_DEADLINE_SECONDS[activity] + 15} seconds`,
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: activity === 'wasDelivered' ? 5 : 1, nonRetryableErrorTypes: ['InvalidRunbooks'] },
   })
 }

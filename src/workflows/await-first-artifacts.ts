@@ -262,7 +262,6 @@ function siteActivities({ route }: AwaitInput) {
   return proxyActivities<EnrollmentActivities>({
     ...atSite(route),
     startToCloseTimeout: '2 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: 3, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }

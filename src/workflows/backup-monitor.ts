@@ -114,7 +114,6 @@ async function readSite(pass: PassPlan, site: SitePlan): Promise<SiteReading | S
     taskQueue: site.taskQueue ?? workflowInfo().taskQueue,
     scheduleToStartTimeout: site.taskQueue === undefined ? '5 minutes' : `${NO_WORKER_AFTER_SECONDS} seconds`,
     startToCloseTimeout: `${site.deadlineSeconds + 30} seconds`,
-    heartbeatTimeout: '10 seconds',
     retry: { maximumAttempts: 3, initialInterval: '1 second' },
   })
   try {

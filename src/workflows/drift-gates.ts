@@ -66,7 +66,6 @@ function lookAtWatcher(order: WatcherOrder, route: HostRoute): Promise<GateResul
   const { gateOfWatcher } = proxyActivities<WatcherActivities>({
     ...atSite(route),
     startToCloseTimeout: '90 seconds',
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: 3, initialInterval: '2 seconds' },
   })
   return gateOfWatcher.executeWithOptions({ summary: `Is the watcher on ${route.host} as declared, and its mark fresh?` }, [{ order, route }])

@@ -267,7 +267,6 @@ function relayAtSite(route: HostRoute) {
   return proxyActivities<RelayActivities>({
     ...atSite(route),
     startToCloseTimeout: '4 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: 20, initialInterval: '2 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput', 'InvalidRunbooks'] },
   })
 }
@@ -276,7 +275,6 @@ function relayAtHome() {
   return proxyActivities<RelayActivities>({
     ...atHome(),
     startToCloseTimeout: '2 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: {
       maximumAttempts: 10,
       initialInterval: '2 seconds',

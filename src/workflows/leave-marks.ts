@@ -32,7 +32,6 @@ async function whyNotLeft(mark: MarkOrder): Promise<string | null> {
   const { leaveMark } = proxyActivities<WatcherActivities>({
     ...atSite(mark.route),
     startToCloseTimeout: '30 seconds',
-    heartbeatTimeout: '10 seconds',
     retry: { maximumAttempts: 2, initialInterval: '2 seconds' },
   })
   try {

@@ -31,7 +31,6 @@ export function siteActivities(route: HostRoute) {
     taskQueue: route.taskQueue ?? workflowInfo().taskQueue,
     scheduleToStartTimeout: route.taskQueue === undefined ? '5 minutes' : `${NO_WORKER_AFTER_SECONDS} seconds`,
     startToCloseTimeout: '1 minute',
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: 3, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }

@@ -10,7 +10,7 @@ export async function relayGate(host: string): Promise<GateResult> {
   const home = proxyActivities<RelayActivities>({ ...atHome(), startToCloseTimeout: '1 minute', retry })
   const opened = await home.openRelay.executeWithOptions({ summary: `Which way may ${host} send?` }, [{ host }])
   const { route, relay, estate, today } = opened
-  const site = proxyActivities<RelayActivities>({ ...atSite(route), startToCloseTimeout: '4 minutes', heartbeatTimeout: '20 seconds', retry })
+  const site = proxyActivities<RelayActivities>({ ...atSite(route), startToCloseTimeout: '4 minutes', retry })
   const packed = await site.observeRelay.executeWithOptions({ summary: `Read every way by which ${host} sends mail` }, [{ route, relay, estate }])
   return await home.gateOfRelay.executeWithOptions({ summary: `Does every way of mail of ${host} lead through the relay?` }, [{ host, today, packed }])
 }

@@ -150,7 +150,6 @@ function siteActivities({ route }: OpenedRetention) {
   return proxyActivities<RetentionActivities>({
     ...atSite(route),
     startToCloseTimeout: '5 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: 5, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }

@@ -27,7 +27,6 @@ export function changeAtSite(route: HostRoute) {
   return proxyActivities<ChangeActivities>({
     ...atSite(route),
     startToCloseTimeout: '5 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { initialInterval: '2 seconds', maximumInterval: '1 minute', maximumAttempts: 25, nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }

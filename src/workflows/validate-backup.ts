@@ -67,7 +67,6 @@ function siteActivities({ route }: OpenedEnrollment) {
   return proxyActivities<EnrollmentActivities>({
     ...atSite(route),
     startToCloseTimeout: '1 minute',
-    heartbeatTimeout: '20 seconds',
     retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }

@@ -277,7 +277,6 @@ function siteActivities({ route }: OpenedEnrollment) {
   return proxyActivities<EnrollmentActivities>({
     ...atSite(route),
     startToCloseTimeout: '2 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput'] },
   })
 }
@@ -286,7 +285,6 @@ function jobsActivities({ route }: OpenedEnrollment) {
   return proxyActivities<VzdumpActivities>({
     ...atSite(route),
     startToCloseTimeout: '4 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['NotBelieved'] },
   })
 }

@@ -126,7 +126,6 @@ function siteActivities(route: HostRoute) {
   return proxyActivities<VzdumpActivities>({
     ...atSite(route),
     startToCloseTimeout: '5 minutes',
-    heartbeatTimeout: '20 seconds',
     retry: { maximumAttempts: 5, initialInterval: '2 seconds', nonRetryableErrorTypes: ['InvalidInput', 'NotBelieved'] },
   })
 }

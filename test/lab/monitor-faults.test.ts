@@ -88,6 +88,9 @@ describe('passes', () => {
     await first.kill()
     const second = await startUp(where, [], 'worker is up', first)
     undo.push(() => second.stop())
+    // Whoever starts it sees that the table is not of this pass, and the old one until then.
+    await second.until('A pass was begun before this start; it goes on now. Until it ends, the newest status is that of an earlier pass.')
+    await second.until(before.takenAt.slice(0, 16).replace('T', ' '))
     const { client, close } = await clientOf(second, lab.name)
     undo.push(close)
     const result = (await client.workflow.getHandle(workflowId, runId).result()) as { passId: string; verdict: string }

@@ -14,15 +14,18 @@ export interface TestTemporal {
   readonly bundle: WorkflowBundleWithSourceMap
 }
 
+/** What the product puts around them; its activities must beat then. */
+export const SIGNS_OF_LIFE = fileURLToPath(new URL('../../src/workflows/signs-of-life.ts', import.meta.url))
+
 /** Bundles workflows; the SDK says only errors from then on. */
-export async function bundled(workflowsPath = PRODUCT): Promise<WorkflowBundleWithSourceMap> {
+export async function bundled(workflowsPath = PRODUCT, workflowInterceptorModules: string[] = []): Promise<WorkflowBundleWithSourceMap> {
   Runtime.install({ logger: new DefaultLogger('ERROR') })
-  return await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') })
+  return await bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger: new DefaultLogger('ERROR') })
 }
 
 /** Starts the server that the product embeds (`npm test` has fetched it), with our search attributes. Call `env.teardown()` at the end. */
-export async function startTestTemporal(workflowsPath = PRODUCT): Promise<TestTemporal> {
-  const bundle = await bundled(workflowsPath)
+export async function startTestTemporal(workflowsPath = PRODUCT, interceptors: string[] = []): Promise<TestTemporal> {
+  const bundle = await bundled(workflowsPath, interceptors)
   const env = await TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: cachedBinaryPath() },

@@ -1,16 +1,19 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../../../src/domain/monitor.js'
-import { startTestTemporal } from '../../support/test-temporal.js'
+import { withSettings } from '../../../src/temporal/bundle-workflows.js'
+import { PRODUCT, SIGNS_OF_LIFE, startTestTemporal } from '../../support/test-temporal.js'
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: { code: string }
 
 beforeAll(async () => {
-  ;({ env, bundle: workflowBundle } = await startTestTemporal())
+  const { bundle, ...started } = await startTestTemporal(PRODUCT, [SIGNS_OF_LIFE])
+  env = started.env
+  workflowBundle = { code: withSettings(bundle.code, { heartbeatSeconds: 12 }) }
 }, 120_000)
 
 afterAll(async () => {
@@ -97,7 +100,7 @@ const reading = (args: SitePlan): SiteReading => ({
 
 describe('a pass', () => {
   it('reads every site and hands all readings to the judge', async () => {
-    const { result, readings, description, details } = await runPass('both', {
+    const { result, readings, description, details, history } = await runPass('both', {
       sites: [plan('shop'), plan('home')],
       observeSite: async (args) => reading(args),
     })
@@ -106,6 +109,10 @@ describe('a pass', () => {
     expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftRunbook', 'KEYWORD'))).toBe('backupMonitor')
     expect(description.typedSearchAttributes.get(defineSearchAttributeKey('NightshiftPhase', 'KEYWORD'))).toBe('judge')
     expect(details).toBe('| target | state |')
+    const silence = history.events?.flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+      scheduled ? [Number(scheduled.heartbeatTimeout?.seconds)] : [],
+    )
+    expect(silence, 'by the setting of the worker').toEqual([12, 12])
   })
 
   it('tells the alert desk, and stands when the desk cannot be told', async () => {
