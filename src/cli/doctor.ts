@@ -30,9 +30,14 @@ export async function doctor(options: DoctorOptions, now: () => Date = () => new
     screen.show([checkPeriod(set), ...checkSshFiles(set), ...checkChannels(set, now()), ...checkState(set, now())])
     screen.show(await checkReceipts(set))
     if (!options.offline) {
-      const [{ checkTemporal }, { checkHosts }] = await Promise.all([import('./doctor/temporal.js'), import('./doctor/hosts.js')])
-      const [ofTemporal, ofHosts] = [checkTemporal(set, now()), checkHosts(set, now)]
+      const [{ checkTemporal }, { checkMail }, { checkHosts }] = await Promise.all([
+        import('./doctor/temporal.js'),
+        import('./doctor/mail.js'),
+        import('./doctor/hosts.js'),
+      ])
+      const [ofTemporal, ofMail, ofHosts] = [checkTemporal(set, now()), checkMail(set, options.config), checkHosts(set, now)]
       screen.show(await ofTemporal)
+      screen.show(await ofMail)
       screen.show(await ofHosts)
     }
   }

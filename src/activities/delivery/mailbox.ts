@@ -86,6 +86,23 @@ export async function reading<T>(access: MailboxAccess, work: (client: ImapFlow)
   }
 }
 
+/** Logs in and counts the messages of each folder, of those that are there. @throws Error with the cause in words, redacted */
+export async function countMessages(access: MailboxAccess, redact: Redact): Promise<{ folder: string; messages: number }[]> {
+  try {
+    return await reading(access, async (client) => {
+      const there = (await client.list()).map(({ path }) => path)
+      const counts: { folder: string; messages: number }[] = []
+      for (const folder of access.folders.filter((name) => there.includes(name))) {
+        const status = await client.status(folder, { messages: true })
+        counts.push({ folder, messages: status ? (status.messages ?? 0) : 0 })
+      }
+      return counts
+    })
+  } catch (error) {
+    throw new Error(briefly(imapCause(error), redact), { cause: error })
+  }
+}
+
 /** Looks through the folders, newest message first, back to `since`. */
 export async function findMessage(client: ImapFlow, folders: readonly string[], messageId: string, since: Date): Promise<FoundMessage | undefined> {
   for (const folder of folders) {

@@ -78,6 +78,18 @@ export class SmtpSender {
     }
   }
 
+  /** Connects and logs in, and sends nothing. @throws Error with the server's words, redacted */
+  async tryLogin(access: SmtpAccess): Promise<void> {
+    try {
+      await this.sender(access).verify()
+    } catch (error) {
+      const { response, message } = error as NodemailerError
+      throw new Error(briefly(response ?? message, this.redact), { cause: error })
+    } finally {
+      this.close()
+    }
+  }
+
   close(): void {
     this.transport?.sender.close()
     this.transport = undefined
