@@ -1,6 +1,7 @@
 /** What the desk writes: problem, repeat, recovery, end of a silence, daily summary. Plain text, the most important line first. */
 import type { Severity } from '../status.js'
 import { worstSeverity } from '../status.js'
+import { routeOf } from './contract.js'
 import type { Incident, Silence } from './state.js'
 import { atText, bullet, commandLine, entry, headerText, lengthText, paragraph } from './text.js'
 import type { Turn } from './turn.js'
@@ -126,8 +127,14 @@ export function mailProblems(turn: Turn, found: readonly Incident[], to: Address
   })
   for (const incident of incidents) {
     const told = turn.put(incident, { told: toldBy(null, { messageId, ...to, nowMs: turn.nowMs }, false) })
-    turn.decide(told, 'mailed', `to ${to.recipients.join(', ')}`, messageId)
+    turn.decide(told, 'mailed', toWhom(turn, told, to), messageId)
   }
+}
+
+/** For the record: who was told, and which rule says so. */
+function toWhom(turn: Turn, incident: Incident, { recipients }: Addressed): string {
+  const { contract } = turn.state
+  return `to ${recipients.join(', ')}${contract === null ? '' : `, by ${routeOf(contract, incident).by}`}`
 }
 
 /** The daily repeat in a thread. */
@@ -152,7 +159,7 @@ export function mailRepeat(turn: Turn, due: readonly Incident[]): void {
   })
   for (const incident of incidents) {
     const next = turn.put(incident, { told: toldBy(incident.told, { messageId, ...to, nowMs: turn.nowMs }, true) })
-    turn.decide(next, 'repeated', `to ${to.recipients.join(', ')}`, messageId)
+    turn.decide(next, 'repeated', toWhom(turn, next, to), messageId)
   }
 }
 

@@ -159,6 +159,9 @@ describe('what the desk says', () => {
     expect(await alerts('show', 'ffffffff')).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('no open incident ffffffff') })
     const why = JSON.parse((await alerts('why', 'vm-204', '--json')).stdout) as { inForce: { decision: string }[]; before: unknown[] }
     expect([why.inForce.map(({ decision }) => decision), why.before]).toEqual([['mailed'], []])
+    expect((await alerts('why', 'vm-204', '--at', '2026-02-12T09:00:00Z')).stdout).toMatch(
+      /MAILED .*vm-204[\s\S]*→ to .*, by (rule \d+|the default) of alerts\.yaml/,
+    )
     expect((await alerts('why', 'vm-204', '--at', '2026-02-12T08:19:00Z')).stdout).toMatch(/^Nothing about vm-204 was wrong/)
     expect((await alerts('why', 'vm-204', '--at', 'Tuesday')).exitCode).toBe(64)
   })
