@@ -2,23 +2,13 @@
  * Carries out one approved plan on one host, step by step. Its workflow ID is `apply/<host>`, so that two of them never change one host at once.
  * Whatever ends it early, what was done is taken back, last step first, and each taking back is read from the host again.
  */
-import { TimeoutType } from '@temporalio/common'
-import {
-  ActivityFailure,
-  CancellationScope,
-  condition,
-  rootCause,
-  setCurrentDetails,
-  TimeoutFailure,
-  upsertSearchAttributes,
-  workflowInfo,
-} from '@temporalio/workflow'
+import { CancellationScope, condition, rootCause, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
 import type { StepAnswer } from '../activities/change.js'
 import { type AppliedPlan, isTouched, type StepOutcome, type StepState, sayDifferences } from '../domain/change/apply.js'
 import type { ApprovalPolicy } from '../domain/change/approval.js'
 import type { ChangePlan, PlanStep } from '../domain/change/plan.js'
 import type { HostRoute } from '../domain/proof/types.js'
-import { changeAtHome, changeAtSite, NO_WORKER_AFTER_SECONDS } from './routes.js'
+import { changeAtHome, changeAtSite, isNoWorker, NO_WORKER_AFTER_SECONDS, noWorkerText } from './routes.js'
 import { phase, runbookAttributes } from './shell.js'
 
 export interface ApplyInput {
@@ -166,7 +156,7 @@ class Apply {
       } catch (error) {
         const mayWait = patienceSeconds === undefined ? !this.asked.consideredCancelled : waited < patienceSeconds
         if (!isNoWorker(error) || !mayWait) throw error
-        this.show(`No worker takes up work on task queue ${this.input.route.taskQueue ?? '?'}: waiting for it.`)
+        this.show(noWorkerText(this.input.route))
         await condition(() => patienceSeconds === undefined && this.asked.consideredCancelled, pause * 1000, { summary: 'Wait for the worker of the site' })
       }
     }
@@ -211,8 +201,4 @@ export function applyRecordId(workflowId: string, runId: string, digest: string)
 
 function sayAnswer(answer: StepAnswer): string {
   return sayDifferences(answer.differences) || answer.said.trim().split('\n').at(-1) || `exit code ${answer.exitCode ?? 'unknown'}`
-}
-
-function isNoWorker(error: unknown): boolean {
-  return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === TimeoutType.SCHEDULE_TO_START
 }

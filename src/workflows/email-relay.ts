@@ -14,7 +14,7 @@ import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.
 import { ApprovalDesk } from './approval.js'
 import { applyPlan, type MadePlan, runChange } from './change-shell.js'
 import { emailRelayInput } from './inputs.js'
-import { atHome, atSite } from './routes.js'
+import { atHome, patientAtSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
 
 const RUNBOOK = 'emailRelay'
@@ -262,10 +262,9 @@ type Marks = Parameters<RelayActivities['readRelayMail']>[0]['marks']
 
 const notProven = (message: string) => ApplicationFailure.nonRetryable(message, 'NotProven')
 
-/** A host that is away for hours is waited for: the log tells later what was missed. */
+/** A host that is away for hours is waited for, and so is the worker of its site: the log tells later what was missed. */
 function relayAtSite(route: HostRoute) {
-  return proxyActivities<RelayActivities>({
-    ...atSite(route),
+  return patientAtSite<RelayActivities>(route, {
     startToCloseTimeout: '4 minutes',
     retry: { maximumAttempts: 20, initialInterval: '2 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput', 'InvalidRunbooks'] },
   })

@@ -33,7 +33,7 @@ import { ApprovalDesk } from './approval.js'
 import { type awaitFirstArtifacts, dismissSignal, lookSignal, seenSignal } from './await-first-artifacts.js'
 import { applyPlan, type MadePlan, runChange, writeRunReceipt } from './change-shell.js'
 import { vzdumpEnrollmentInput } from './inputs.js'
-import { atHome, atSite } from './routes.js'
+import { atHome, atSite, patientAtSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
 import { validateBackup } from './validate-backup.js'
 
@@ -274,8 +274,7 @@ function rethrowCancellation(error: unknown): void {
 }
 
 function siteActivities({ route }: OpenedEnrollment) {
-  return proxyActivities<EnrollmentActivities>({
-    ...atSite(route),
+  return patientAtSite<EnrollmentActivities>(route, {
     startToCloseTimeout: '2 minutes',
     retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput'] },
   })
