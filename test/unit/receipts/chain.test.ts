@@ -136,6 +136,23 @@ describe('verification', () => {
     expect(verify()).toMatchObject({ ok: false, firstBad: 2, problem: { message: 'the chain is broken at 2: it says to be number 3' } })
   })
 
+  it('tells a receipt that was added: a copy behind the end, one of somebody else that continues the chain, one beyond a gap', async () => {
+    await append(3)
+    const add = (number: number, text: string, key: string | null) => {
+      writeFileSync(receiptPath(receipts, number), text)
+      const sign = (its: string) => execFileSync('ssh-keygen', ['-q', '-Y', 'sign', '-n', 'nightshift-receipt', '-f', its], { input: text })
+      writeFileSync(`${receiptPath(receipts, number)}.sig`, key === null ? readFileSync(`${receiptPath(receipts, 3)}.sig`) : sign(key))
+    }
+    const last = readFileSync(receiptPath(receipts, 3), 'utf8')
+    add(4, last, null)
+    expect(verify()).toMatchObject({ ok: false, firstBad: 4, problem: { kind: 'broken', message: 'the chain is broken at 4: it says to be number 3' } })
+    const next = canonicalJson({ ...(JSON.parse(last) as object), number: 4, previous: sha256Hex(last) })
+    add(4, next, makeKey(join(root, 'keys', 'other')))
+    expect(verify()).toMatchObject({ ok: false, firstBad: 4, problem: { kind: 'not_ours' } })
+    for (const suffix of ['', '.sig']) renameSync(receiptPath(receipts, 4) + suffix, receiptPath(receipts, 6) + suffix)
+    expect(verify()).toMatchObject({ ok: false, firstBad: 4, problem: { kind: 'broken', message: expect.stringContaining('missing') } })
+  })
+
   it('tells that the last ones were cut off', async () => {
     await append(4)
     for (const number of [3, 4]) for (const suffix of ['', '.sig']) rmSync(receiptPath(receipts, number) + suffix)
