@@ -1,13 +1,16 @@
 /**
  * Every command in the documents is run. A block marked `sh` is run line by line; a command inside a sentence must at least exist with the flags it is shown with.
- * Marks of a block: `exit=N` or `exit=any`; `in=checkout` runs in the checkout instead of a scratch folder; `by=ci` is what CI itself runs.
+ * Every command in a block has to succeed; one may use what an earlier one set. Marks of a block: `exit=any` asks of its commands only that they are used rightly;
+ * `given=NAME` brings a host into the state that the page speaks of, and back; `in=checkout` runs in the checkout instead of a scratch folder; `by=ci` is what CI
+ * itself runs. `temporal` finds the estate as `docs/operations.md` says.
  */
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../src/temporal/package-root.js'
+import { cachedBinaryPath } from '../../src/temporal/server-binary.js'
 import { testLab } from '../support/lab.js'
 import { environmentOf, PROGRAM, type RunningUp, startUp } from '../support/nightshift.js'
 
@@ -29,7 +32,10 @@ function blocksOf(file: string, text: string): Block[] {
   const blocks: Block[] = []
   for (const match of text.matchAll(/^```sh([^\n]*)\n([\s\S]*?)^```$/gm)) {
     const marks = Object.fromEntries([...(match[1] ?? '').matchAll(/(\w+)=(\S+)/g)].map((mark) => [mark[1], mark[2]]))
-    const commands = (match[2] ?? '').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    const commands = (match[2] ?? '')
+      .replaceAll('\\\n', ' ')
+      .split('\n')
+      .filter((line) => line.trim() !== '' && !line.startsWith('#'))
     blocks.push({ file, line: text.slice(0, match.index).split('\n').length + 1, marks, commands })
   }
   return blocks
@@ -41,10 +47,28 @@ const inline = pages.flatMap(({ file, text }) =>
   [...text.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/`(nightshift [a-z][^`]*)`/g)].map((match) => ({ file, command: match[1] ?? '' })),
 )
 
-const { paths } = await testLab('docs')
+const lab = await testLab('docs')
+const { paths } = lab
 let scratch: string
 let up: RunningUp | undefined
 let env: NodeJS.ProcessEnv
+
+/** What `docs/operations.md` tells a reader to set. */
+const temporal = () => ({
+  TEMPORAL_ADDRESS: `127.0.0.1:${up?.temporalPort}`,
+  TEMPORAL_NAMESPACE: `nightshift-${lab.name}`,
+  PATH: `${dirname(cachedBinaryPath())}:${env.PATH}`,
+})
+
+/** How hosts come to be as a page says, and back. */
+const GIVEN: Readonly<Record<string, () => Promise<() => Promise<unknown>>>> = {
+  nothing: async () => async () => {},
+  'edited-job': async () => {
+    const set = (mode: string) => lab.host('proxmox-home').exec(['pvesh', 'set', '/cluster/backup/backup-home-p0-daily', '--mode', mode])
+    await set('suspend')
+    return () => set('snapshot')
+  },
+}
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'nightshift-docs-'))
@@ -70,12 +94,15 @@ describe('the commands in the documents', () => {
     '%s does what it shows',
     async (_place, block) => {
       const cwd = block.marks.in === 'checkout' ? root : scratch
-      for (const command of block.commands) {
+      const given = GIVEN[block.marks.given ?? 'nothing']
+      if (given === undefined) throw new Error(`nobody knows how a host comes to be given=${block.marks.given}`)
+      const takeBack = await given()
+      for (const command of block.marks.exit === 'any' ? block.commands : [`set -ex\n${block.commands.join('\n')}`]) {
         // A page that sets up a folder of its own must not be served by the lab's state.
         const own = / --config conf\b/.test(command) ? { NIGHTSHIFT_STATE: join(scratch, 'conf-state') } : {}
         const run = await execa('sh', ['-c', command], {
           cwd,
-          env: { ...env, ...own },
+          env: { ...env, ...own, ...(/^temporal |\(temporal /m.test(command) ? temporal() : {}) },
           extendEnv: false,
           reject: false,
           all: true,
@@ -83,8 +110,9 @@ describe('the commands in the documents', () => {
           timeout: 170_000,
         })
         expect(run.exitCode, `${command}\n${run.all}`).not.toBe(64)
-        if (block.marks.exit !== 'any') expect(run.exitCode, `${command}\n${run.all}`).toBe(Number(block.marks.exit ?? 0))
+        if (block.marks.exit !== 'any') expect(run.exitCode, `${command}\n${run.all}`).toBe(0)
       }
+      await takeBack()
     },
     180_000,
   )
