@@ -83,6 +83,8 @@ class Enrollment {
   private readonly rollOuts: (readonly number[])[] = []
   private outcomes: readonly GuestOutcome[] = []
   private broken: string | null = null
+  /** What the wait told last. */
+  private seen = ''
 
   constructor(
     private readonly input: VzdumpEnrollmentInput,
@@ -205,6 +207,7 @@ class Enrollment {
       const guests = this.rollOuts.shift()
       if (guests === undefined) continue
       const message = await this.rollOut(opened, guests)
+      this.show(this.seen)
       if (message !== null) await child.signal(dismissSignal, { guests, message }).catch(rethrowCancellation)
     }
     return await result
@@ -253,6 +256,7 @@ class Enrollment {
   }
 
   private show(details: string): void {
+    this.seen = details
     if (this.desk.view().state !== 'waiting for approval') setCurrentDetails(details)
   }
 

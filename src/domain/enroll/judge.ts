@@ -289,8 +289,11 @@ function whyJobGone(sight: Sight, vmid: number): string | null {
   return names ? null : `job ${job} does not name guest ${vmid} any more`
 }
 
+/** Seconds after a due time within which the artifact has to be there. */
+const roomOf = (sight: Sight): number => (sight.usualSeconds ?? UNKNOWN_DURATION_SECONDS) + GRACE_SECONDS
+
 function expectation(sight: Sight, since: number, state: EnrollmentVerdict['state']): Pick<EnrollmentVerdict, 'expectedBySeconds' | 'overdueSinceSeconds'> {
-  const room = (sight.usualSeconds ?? UNKNOWN_DURATION_SECONDS) + GRACE_SECONDS
+  const room = roomOf(sight)
   const dues = sight.runs.passed.filter((due) => due >= since)
   const pending = dues.findLast((due) => sight.nowSeconds <= due + room)
   const next = (state === 'failed' || state === 'missed' ? undefined : pending) ?? sight.runs.told[0]
@@ -320,7 +323,9 @@ function whyNotCounted(sight: Sight, archive: Artifact): string {
 
 function lookAgain(sight: Sight, verdicts: readonly EnrollmentVerdict[]): number {
   const waits = verdicts.filter(({ state }) => state !== 'produced' && state !== 'guest_gone').map((verdict) => waitOf(sight, verdict))
-  return Math.max(30, Math.min(...waits, LONGEST_WAIT_SECONDS))
+  // From then on it is overdue, and the monitor has to hear it.
+  const overdueAt = sight.runs.passed.map((due) => due + roomOf(sight) + 1).find((at) => at > sight.nowSeconds)
+  return Math.max(30, Math.min(...waits, overdueAt === undefined ? LONGEST_WAIT_SECONDS : overdueAt - sight.nowSeconds, LONGEST_WAIT_SECONDS))
 }
 
 /** Seconds until a look at this guest can see something new. */

@@ -194,6 +194,19 @@ describe('a guest that waits for its first scheduled artifact', () => {
     expect(verdict(w, question([guest(211)], { passed: [TWO_AM] }))).toMatchObject({ state: 'failed', message: expect.stringContaining('Permission denied') })
   })
 
+  it('is looked at again when a failed night becomes overdue, so that the monitor hears of it', () => {
+    const w = world()
+    newcomer(w)
+    ran(w, TWO_AM + 2, { archive: false, status: 'job errors', lines: ['INFO: Starting Backup of VM 211 (qemu)', 'ERROR: Backup of VM 211 failed - no'] })
+    at(w, TWO_AM + 1000)
+    const early = look(w, question([guest(211)], { passed: [TWO_AM] }))
+    expect(early.verdicts[0]).toMatchObject({ state: 'failed', overdueSinceSeconds: null })
+    at(w, TWO_AM + 1000 + early.lookAgainInSeconds)
+    const late = look(w, question([guest(211)], { passed: [TWO_AM] }))
+    expect(late.verdicts[0]).toMatchObject({ state: 'failed', overdueSinceSeconds: TWO_AM + (early.usualSeconds ?? 0) + 900 })
+    expect(late.lookAgainInSeconds).toBeGreaterThan(12 * HOUR)
+  })
+
   it('failed when the run died before any guest', () => {
     const w = world()
     newcomer(w)
