@@ -52,6 +52,8 @@ export class ApprovalDesk {
   private isWaiting = false
   private expired = false
   private answers: CountedAnswer[] = []
+  /** Answers before this one are history. */
+  private countFrom = 0
   private readonly refused: PlanView['refused'][number][] = []
   private readonly notes: string[] = []
 
@@ -130,8 +132,15 @@ export class ApprovalDesk {
     return { state: 'rejected', message: `${no?.approver ?? 'somebody'} said no: ${no?.reason ?? ''}` }
   }
 
+  /** As `ask`, for a question of its own: neither an earlier yes nor an earlier no to an identical plan answers it. */
+  async askAnew(plans: readonly ChangePlan[], policy: ApprovalPolicy): Promise<Decision> {
+    this.countFrom = this.answers.length
+    return await this.ask(plans, policy)
+  }
+
   private current(): ApprovalState {
-    const { plans, isWaiting, answers, expired, requestedBy } = this
+    const { plans, isWaiting, expired, requestedBy } = this
+    const answers = this.answers.slice(this.countFrom)
     return { plans, policy: this.policy ?? NOBODY, requestedBy, isWaiting, answers, expired }
   }
 

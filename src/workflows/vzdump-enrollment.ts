@@ -242,7 +242,8 @@ class Enrollment {
       this.observe(opened).then((packed) => homeActivities().planRollOut.executeWithOptions({ summary: 'Plan the way out' }, [{ host, job, guests, packed }]))
     try {
       const asked = await plan()
-      const decision = await this.desk.ask([asked], policy)
+      // Somebody wants it again: a no of weeks ago, or a yes to what could not be carried out then, is no answer.
+      const decision = await (patched('a way out is asked anew') ? this.desk.askAnew([asked], policy) : this.desk.ask([asked], policy))
       if (decision.state !== 'approved') return null
       const made = { plan: asked, route, policy }
       const applied = await applyPlan({ runbook: RUNBOOK, host }, made)
