@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { emulatorBin } from '../../lab/replay.js'
 import { type RunRequest, type RunResult, SshError } from '../../src/ssh/index.js'
@@ -51,6 +52,18 @@ export interface Ran {
   readonly stderr: string
 }
 
+interface RunOptions {
+  readonly input?: string | Uint8Array
+  readonly deadlineMs?: number
+  /** Clock and systemd of the machine are the host's too (`host-programs/`). */
+  readonly asWhole?: boolean
+}
+
+const HOST_PROGRAMS = fileURLToPath(new URL('./host-programs', import.meta.url))
+
+/** Files of a whole host that programs of the product name. */
+const OF_THE_HOST = /(?<![\w/])\/(?:etc\/pve|etc\/localtime|var\/log\/pve|var\/lib\/pve-manager|run\/nightshift-verify)\b/g
+
 const DISK_BYTES = 1024 * 1024
 const LAB_FOLDER = 'var/lib/nightshift-lab'
 
@@ -68,6 +81,7 @@ export class PveRoot {
     await mkdir(path.join(dir, path.dirname(dir)), { recursive: true })
     await symlink(dir, path.join(dir, dir))
     await host.setFaults({})
+    await symlink(`/usr/share/zoneinfo/${host.timeZone}`, path.join(dir, 'etc/localtime'))
     for (const kind of ['qemu-server', 'lxc']) await mkdir(path.join(dir, 'etc/pve/nodes', host.node, kind), { recursive: true })
     await mkdir(path.join(dir, 'var/tmp'), { recursive: true })
     const storages = Object.entries(description.storages ?? { nas: 'keep-all=1' })
@@ -113,13 +127,18 @@ export class PveRoot {
     await this.put(`/${LAB_FOLDER}/guests/${vmid}.json`, JSON.stringify({ status: guest.running ? 'running' : 'stopped', since: 0 }))
   }
 
+  /** Somebody destroyed it. */
+  async removeGuest(vmid: number): Promise<void> {
+    for (const kind of ['qemu-server', 'lxc']) await rm(path.join(this.dir, `etc/pve/nodes/${this.node}/${kind}/${vmid}.conf`), { force: true })
+  }
+
   /** Makes backups of these guests go wrong from now on; `{}` lifts all faults. */
   async setFaults(faults: Readonly<Record<number, BackupFault>>): Promise<void> {
     await this.put('/etc/nightshift-lab/pve.json', JSON.stringify({ node: this.node, host_cpus: 2, backup_faults: faults }))
   }
 
   /** Runs a program with the host's clock at `now`; Proxmox' programs are the emulated ones. */
-  async run(argv: readonly string[], now: Date, options: { input?: string | Uint8Array; deadlineMs?: number } = {}): Promise<Ran> {
+  async run(argv: readonly string[], now: Date, options: RunOptions = {}): Promise<Ran> {
     const [program = '', ...args] = argv
     const result = await execa(program, args, {
       reject: false,
@@ -127,18 +146,23 @@ export class PveRoot {
       input: options.input ?? '',
       timeout: options.deadlineMs ?? 60_000,
       extendEnv: false,
-      env: this.environment(now),
+      env: this.environment(now, options.asWhole === true),
     })
     if (result.exitCode === undefined) throw new Error(`${program}: ${result.shortMessage}`)
     return { exitCode: result.exitCode, stdout: String(result.stdout), stderr: String(result.stderr) }
   }
 
-  /** This host as the product's transport reaches it (`SshPool.run`): any alias, the clock asked anew for every command. */
-  ssh(now: () => Date): { run(alias: string, request: RunRequest): Promise<RunResult> } {
+  /**
+   * This host as the product's transport reaches it (`SshPool.run`): any alias, the clock asked anew for every command.
+   * @param asWhole the host's own files, clock and systemd also stand where programs look for the machine's
+   */
+  ssh(now: () => Date, asWhole = false): { run(alias: string, request: RunRequest): Promise<RunResult> } {
     return {
       run: async (alias, request) => {
         const started = performance.now()
-        const ran = await this.run(request.argv, now(), { input: request.stdin, deadlineMs: request.deadlineMs })
+        const input = asWhole && typeof request.stdin === 'string' ? this.moved(request.stdin) : request.stdin
+        const said = await this.run(request.argv, now(), { input, deadlineMs: request.deadlineMs, asWhole })
+        const ran = asWhole ? { ...said, stdout: said.stdout.replaceAll(`${this.dir}/etc/`, '/etc/') } : said
         const ok = request.okExitCodes ?? [0]
         if (ok !== 'any' && !ok.includes(ran.exitCode))
           throw new SshError({
@@ -162,6 +186,11 @@ export class PveRoot {
         }
       },
     }
+  }
+
+  /** A program of the product with the files and programs of this host instead of the machine's. */
+  private moved(program: string): string {
+    return program.replace(OF_THE_HOST, (file) => this.dir + file).replaceAll('/usr/sbin:/usr/bin:/sbin:/bin', (path) => `${HOST_PROGRAMS}:${path}`)
   }
 
   /**
@@ -210,9 +239,9 @@ export class PveRoot {
     await rm(this.dir, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  private environment(now: Date): Record<string, string> {
+  private environment(now: Date, asWhole: boolean): Record<string, string> {
     return {
-      PATH: `${emulatorBin()}:${process.env.PATH ?? '/usr/bin:/bin'}`,
+      PATH: [emulatorBin(), ...(asWhole ? [HOST_PROGRAMS] : []), process.env.PATH ?? '/usr/bin:/bin'].join(':'),
       LC_ALL: 'C.UTF-8',
       TZ: this.timeZone,
       NIGHTSHIFT_LAB_ROOT: this.dir,
