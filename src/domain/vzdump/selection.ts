@@ -1,6 +1,6 @@
 /** Which guests the jobs of a host back up: as the jobs are now, and as they will be once the plan is carried out. Pure. */
 import type { Retention, Tier, VzdumpHost } from '../vzdump-runbook.js'
-import { isTrue, type Row, type VzdumpObservation, vmidsOf } from './observation.js'
+import { isLegacyCron, isTrue, type Row, type VzdumpObservation, vmidsOf } from './observation.js'
 import { isScheduled, retentionOf } from './wanted.js'
 
 /**
@@ -48,7 +48,8 @@ export function jobsToCome(seen: VzdumpObservation, entry: VzdumpHost): JobToCom
   const others = seen.jobs.flatMap((row): JobToCome[] => {
     // vzdump takes the storage `local` where nothing names another (pve-manager PVE/VZDump.pm).
     const storage = String(row.storage ?? 'local')
-    if (listed.has(String(row.id)) || entry.otherJobs === 'remove' || !seen.storages.some(({ id }) => id === storage)) return []
+    // A line of cron is never removed, whatever becomes of other jobs.
+    if (listed.has(String(row.id)) || (entry.otherJobs === 'remove' && !isLegacyCron(row)) || !seen.storages.some(({ id }) => id === storage)) return []
     const retention = retentionOf(row['prune-backups']) ?? ofStorage(storage)
     const schedule = String(row.schedule ?? '')
     return [{ id: String(row.id), wanted: null, storage, schedule, runsBySchedule: isScheduled(row), guests: guestsOf(seen, row), retention }]

@@ -97,5 +97,8 @@ describe('before a plan of jobs is approved, it is said', () => {
 
   it('which guests are in no job: not those of a list, of a pool, of a line of cron', () => {
     expect(said(wanted(), 'not_in_any_job')).toEqual([expect.stringContaining('guest 104 (nobody)')])
+    // Where the plan removes what the file does not list, its guests will be in no job; a line of cron stays.
+    const alone = said(wanted({ otherJobs: 'remove' }), 'not_in_any_job')
+    expect(alone).toEqual([expect.stringContaining('guest 103 (pooled)'), expect.stringContaining('guest 104 (nobody)')])
   })
 })
