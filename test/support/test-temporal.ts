@@ -26,11 +26,26 @@ export async function bundled(workflowsPath = PRODUCT, workflowInterceptorModule
 /** Starts the server that the product embeds (`npm test` has fetched it), with our search attributes. Call `env.teardown()` at the end. */
 export async function startTestTemporal(workflowsPath = PRODUCT, interceptors: string[] = []): Promise<TestTemporal> {
   const bundle = await bundled(workflowsPath, interceptors)
-  const env = await TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: cachedBinaryPath() },
-      searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
-    },
-  })
+  const env = await patiently(() =>
+    TestWorkflowEnvironment.createLocal({
+      server: {
+        executable: { type: 'existing-path', path: cachedBinaryPath() },
+        searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
+      },
+    }),
+  )
   return { env, bundle }
+}
+
+const MOST_STARTS = 5
+
+/** The SDK gives a server five seconds to start (sdk-core, ephemeral server); on a busy machine that is not always enough. */
+export async function patiently<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start()
+    } catch (error) {
+      if (attempt === MOST_STARTS || !/did not start within/.test(String(error))) throw error
+    }
+  }
 }

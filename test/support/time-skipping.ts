@@ -6,28 +6,20 @@ import { ServiceError } from '@temporalio/client'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
 import { timeSkippingServer } from '../../setup/folders.mjs'
 import { SEARCH_ATTRIBUTES } from '../../src/domain/ids.js'
+import { patiently } from './test-temporal.js'
 
 const KEYWORD = 2
 
 /** Starts the server (`npm test` has fetched it) and makes our search attributes known. Call `teardown()` at the end. */
 export async function startTimeSkipping(): Promise<TestWorkflowEnvironment> {
-  const env = await started()
+  const server = { executable: { type: 'existing-path' as const, path: timeSkippingServer() } }
+  const env = await patiently(() => TestWorkflowEnvironment.createTimeSkipping({ server }))
   for (const name of SEARCH_ATTRIBUTES) {
     await env.connection.operatorService.addSearchAttributes({ namespace: 'default', searchAttributes: { [name]: KEYWORD } }).catch((error: unknown) => {
       if (!(error instanceof ServiceError) && !/already exists/i.test(String(error))) throw error
     })
   }
   return env
-}
-
-/** The SDK gives the server five seconds to come up, which a busy machine may not have. */
-async function started(attempts = 4): Promise<TestWorkflowEnvironment> {
-  try {
-    return await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path: timeSkippingServer() } } })
-  } catch (error) {
-    if (attempts === 1 || !/did not start within/.test(String(error))) throw error
-    return await started(attempts - 1)
-  }
 }
 
 /** The server's time now. */
