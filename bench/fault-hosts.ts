@@ -20,7 +20,9 @@ const each = async (lab: Lab, folders: Folders, work: (host: LabHost, paths: str
 
 /** Keeps what is in these folders, as it is. */
 export async function remember(lab: Lab, folders: Folders): Promise<void> {
-  await each(lab, folders, (host, paths) => host.exec(['sh', '-c', `mkdir -p "$@" && tar -cf ${COPY} --sparse --format=posix "$@"`, 'sh', ...paths]))
+  await each(lab, folders, (host, paths) =>
+    host.exec(['sh', '-c', `for p; do [ -e "$p" ] || mkdir -p "$p"; done; tar -cf ${COPY} --sparse --format=posix "$@"`, 'sh', ...paths]),
+  )
 }
 
 /** Brings them back, and ends what a run before may have left behind. */

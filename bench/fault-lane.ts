@@ -6,7 +6,7 @@ import { appendFileSync, existsSync } from 'node:fs'
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client'
+import { Client, Connection } from '@temporalio/client'
 import { downLab } from '../lab/down.js'
 import type { Lab } from '../lab/lab.js'
 import { upLab } from '../lab/up.js'
@@ -137,7 +137,8 @@ export class FaultLane {
       const approving = scenario.approver === undefined ? undefined : answerEverything(handle, 'approve', scenario.approver, over.signal)
       const meanwhile = scenario.meanwhile?.(place, handle, over.signal)
       const beside = [effects, approving, meanwhile]
-      const result = await Promise.race([this.resultOf(handle, over.signal), worker.crashed, ...beside.map(failed)])
+      const end = scenario.live?.(place, handle, over.signal) ?? retrying(() => handle.result(), over.signal)
+      const result = await Promise.race([end, this.tooLate(over.signal), worker.crashed, ...beside.map(failed)])
       over.abort()
       await Promise.all(beside)
       const outcome = { effects: await effectsOf(this.lab, from), state: await scenario.finalState(place, result), receipts: await receiptsIn(place) }
@@ -170,12 +171,11 @@ export class FaultLane {
     return this.restart
   }
 
-  private async resultOf(handle: WorkflowHandle, over: AbortSignal): Promise<unknown> {
-    const late = delay(RUN_SECONDS * 1000, undefined, { signal: over }).then(
+  private tooLate(over: AbortSignal): Promise<never> {
+    return delay(RUN_SECONDS * 1000, undefined, { signal: over }).then(
       async () => Promise.reject(new Error(`the run has not ended after ${RUN_SECONDS} s: ${await this.pending()}`)),
       () => new Promise<never>(() => {}),
     )
-    return await Promise.race([retrying(() => handle.result(), over), late])
   }
 
   /** What the runs that have not ended wait for. */

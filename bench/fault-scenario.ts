@@ -4,8 +4,8 @@
  * The harness does the rest, the same for every runbook. An unfaulted run comes first; in it are written down every activity and every timer of the
  * scenario's workflows (the wait for an approval is a timer), and the ledgers of the hosts. Each of them gives points where something dies:
  *
- * - `WORKFLOW/ID ACTIVITY: before` (taken up, nothing done yet) and `…: after` (done, Temporal not told yet); the ID is the activity's place in its
- *   workflow, so it is the same in every attempt;
+ * - `WORKFLOW/ACTIVITY.N: before` (taken up, nothing done yet) and `…: after` (done, Temporal not told yet), of the Nth of this type in its run: the same in
+ *   every attempt, and there also when a fault before made the run do more;
  * - `WORKFLOW/ID timer`: the server knows of the timer;
  * - `effect EFFECT SUBJECT`: the effect is in the ledger, the command that made it has not answered. Afterwards either `the host goes on`, or
  *   `the host's command dies` too.
@@ -34,7 +34,7 @@ export interface FaultPlace {
 export interface FaultScenario {
   /** Hosts of the lab; few, because every point costs a run. */
   readonly hosts: readonly string[]
-  /** Folders of each host that the runbook changes: put back before each run as `prepare` left them. */
+  /** Folders (and files) of each host that the runbook changes: put back before each run as `prepare` left them. */
   readonly changes: Readonly<Record<string, readonly string[]>>
   /** Types of the workflows whose points count. Others that the runbook starts go on by themselves. */
   readonly workflows: readonly string[]
@@ -43,6 +43,11 @@ export interface FaultScenario {
   /** Brings the hosts and the lab's runbooks to the start, once. */
   prepare(lab: Lab): Promise<void>
   start(place: FaultPlace): Promise<WorkflowHandle>
+  /**
+   * Of a workflow that never ends: lives with it until nothing more is to come. What it gives takes the place of a result.
+   * @param over ends when the run of the harness does
+   */
+  live?(place: FaultPlace, handle: WorkflowHandle, over: AbortSignal): Promise<unknown>
   /** What happens on the hosts while the run waits for it. Ends with the run. */
   meanwhile?(place: FaultPlace, handle: WorkflowHandle, over: AbortSignal): Promise<void>
   /** What is true after the run, without times and numbers that differ from run to run. */

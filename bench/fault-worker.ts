@@ -55,12 +55,11 @@ async function pass(point: string): Promise<void> {
 
 const isDone = (point: string): boolean => existsSync(settings.done) && readFileSync(settings.done, 'utf8').split('\n').includes(point)
 
-/** The ID of an activity is its place in the workflow: the same in every attempt and every replay. */
+/** The ID of an activity (`fault-workflows.ts`) is the same in every attempt and every replay. */
 const killer: ActivityInterceptorsFactory = (context) => ({
   inbound: {
     async execute(input, next) {
-      const { workflowType, activityType, activityId } = context.info
-      const name = `${workflowType}/${activityId} ${activityType}`
+      const name = `${context.info.workflowType}/${context.info.activityId}`
       await pass(`${name}: before`)
       const result = await next(input)
       await pass(`${name}: after`)

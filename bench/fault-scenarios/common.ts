@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LabHost } from '../../lab/host.js'
+import type { Lab } from '../../lab/lab.js'
+import { MAIL_HOST } from '../../lab/mail/names.js'
 import type { ChangeResult } from '../../src/domain/change/apply.js'
 import type { FaultPlace } from '../fault-scenario.js'
 
@@ -24,4 +26,33 @@ export async function runbookFiles({ config }: FaultPlace): Promise<Record<strin
 export function endOf(result: unknown): unknown {
   const { state, message, planDigest, steps, proof } = result as ChangeResult
   return { state, message, planDigest, steps, proof }
+}
+
+export interface MailInBox {
+  readonly subject: string
+  /** Messages with this Message-ID. */
+  readonly copies: number
+  /** Whether it answers another one that is there. */
+  readonly thread: 'begins' | 'goes on'
+}
+
+/** What really lies in a mailbox of the lab's mail server, by subject. */
+export async function mailsIn(lab: Lab, address: string): Promise<MailInBox[]> {
+  const folder = `/var/mail/lab/${address.split('@').reverse().join('/')}/Maildir`
+  const script = `for f in "$1"/new/* "$1"/cur/*; do [ -e "$f" ] && sed '/^\r*$/q' "$f" && echo '--- end ---'; done; true`
+  const { stdout } = await lab.host(MAIL_HOST).exec(['sh', '-c', script, 'sh', folder])
+  const heads = stdout.split('--- end ---\n').filter((head) => head.trim() !== '')
+  const of = (head: string, name: string) => new RegExp(`^${name}:[ \t]*(.*)$`, 'im').exec(head.replace(/\r?\n[ \t]+/g, ' '))?.[1]?.trim() ?? ''
+  const ids = heads.map((head) => of(head, 'Message-ID'))
+  return heads
+    .filter((_, index) => ids.indexOf(ids[index] ?? '') === index)
+    .map((head): MailInBox => {
+      const id = of(head, 'Message-ID')
+      return {
+        subject: of(head, 'Subject'),
+        copies: ids.filter((each) => each === id).length,
+        thread: ids.includes(of(head, 'In-Reply-To')) ? 'goes on' : 'begins',
+      }
+    })
+    .sort((a, b) => (a.subject < b.subject ? -1 : 1))
 }

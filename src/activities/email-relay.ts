@@ -2,7 +2,7 @@
  * The activities of `emailRelay` and of its gate. Those that need the host run at its site; the others where the runbook files and the mailbox's password are.
  * Nothing here changes how a host sends mail: that is done by steps.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { ApplicationFailure, cancellationSignal } from '@temporalio/activity'
@@ -19,7 +19,7 @@ import { planOldQueue, planRelay } from '../domain/relay/plan.js'
 import { parseRelayReading, relayProbe } from '../domain/relay/probe-program.js'
 import { cameFrom, deliveriesIn, type ReadMail, type Route, routeOfMail } from '../domain/relay/proof.js'
 import { questionsOf, saslLine } from '../domain/relay/questions.js'
-import type { LogReading, OpenedRelay, PlannedRelay, SentTest } from '../domain/relay/run.js'
+import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.js'
 import { logProgram, NOTIFICATION_TEST, removeTestsProgram, sendProgram, TIDY_PROGRAM } from '../domain/relay/test-programs.js'
 import { watchersOf } from '../domain/relay/watcher.js'
 import { planWatcher, watcherQuestions } from '../domain/relay/watcher-plan.js'
@@ -80,19 +80,14 @@ export function createRelaySiteActivities(deps: RelaySiteDeps) {
       return gzipSync(JSON.stringify(redactDeep(seen, deps.redact))).toString('base64')
     },
 
-    /** A mail to root by the host's own sendmail; Postfix reads its settings first, whatever became of an earlier reload. */
-    async sendToRoot({ route, to, token }: { route: HostRoute; to: string; token: string }): Promise<SentTest> {
-      const messageId = `<${token}.${randomUUID()}@nightshift.invalid>`
-      const sentAt = new Date().toISOString()
+    /** A mail to root by the host's own sendmail, once; Postfix reads its settings first, whatever became of an earlier reload. */
+    async sendToRoot({ route, to, token, messageId }: { route: HostRoute; to: string; token: string; messageId: string }): Promise<void> {
       await carryOut(route, 'sending a mail to root', ['sh', '-s'], sendProgram({ to, token, messageId }))
-      return { messageId, sentAt }
     },
 
-    /** The host's own test of its notification target. */
-    async sendNotificationTest({ route }: { route: HostRoute }): Promise<SentTest> {
-      const sentAt = new Date().toISOString()
+    /** The host's own test of its notification target. Proxmox names the message, so an attempt that broke off can only be looked for in the mailbox. */
+    async sendNotificationTest({ route }: { route: HostRoute }): Promise<void> {
       await carryOut(route, 'the test of the notification target', [...NOTIFICATION_TEST], '')
-      return { messageId: null, sentAt }
     },
 
     /** What the mail log has since `cursor`; null: only where it ends now. */

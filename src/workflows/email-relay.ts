@@ -3,7 +3,16 @@
  * of the notification target are read back from the mailbox with the way that they took; the next scheduled job's own notification is waited for; mail log and
  * queue are watched for another way. When a proof fails, everything is taken back, and that is read from the host again.
  */
-import { ApplicationFailure, proxyActivities, setCurrentDetails, sleep, upsertSearchAttributes, uuid4 } from '@temporalio/workflow'
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  sleep,
+  upsertSearchAttributes,
+  uuid4,
+} from '@temporalio/workflow'
 import type { RelayActivities } from '../activities/email-relay.js'
 import type { ChangeResult } from '../domain/change/apply.js'
 import type { Json } from '../domain/change/plan.js'
@@ -22,6 +31,7 @@ const MOST_DETAILS_CHARACTERS = 15_000
 /** A mail that was taken is in the mailbox within seconds; greylisting and a busy server take longer. */
 const ARRIVES_WITHIN_MS = 5 * 60_000
 const LOOK_FOR_SECONDS = 15
+const MOST_TESTS = 15
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
@@ -114,13 +124,16 @@ class RelayRun {
     const marks = await relayAtHome().markRelayMailbox.executeWithOptions({ summary: 'Where does the mailbox end now?' }, [])
     try {
       phase('prove', `A mail from ${this.host} to root has to be in the mailbox.`)
-      const root = await site.sendToRoot.executeWithOptions({ summary: `Mail to root, by the sendmail of ${this.host}` }, [{ route, to: 'root', token }])
-      const mailToRoot = await this.#arrival('the mail to root', { ...root, subject: null, fqdn, marks })
+      const messageId = `<${token}@nightshift.invalid>`
+      const sentAt = Date.now()
+      await site.sendToRoot.executeWithOptions({ summary: `Mail to root, by the sendmail of ${this.host}` }, [{ route, to: 'root', token, messageId }])
+      const mailToRoot = await this.#arrival('the mail to root', { messageId, sentAt, subject: null, fqdn, marks })
       phase('prove', `The test of the notification target of ${this.host} has to be in the mailbox.`)
       // Only what comes from now on: the mail to root speaks of a test too.
       const later = await relayAtHome().markRelayMailbox.executeWithOptions({ summary: 'Where does the mailbox end now?' }, [])
-      const test = await site.sendNotificationTest.executeWithOptions({ summary: 'Let Proxmox test mail-to-root' }, [{ route }])
-      const notification = await this.#arrival('the test of the notification target', { ...test, subject: 'test', fqdn, marks: later })
+      const test = { messageId: null, subject: 'test', fqdn, marks: later, sentAt: Date.now() }
+      await this.#sendTest(route, test)
+      const notification = await this.#arrival('the test of the notification target', test)
       return { told: { mailToRoot, notification }, marks }
     } catch (error) {
       await site.removeTests.executeWithOptions({ summary: 'Take our test mails out of the queue' }, [{ route, token }])
@@ -128,8 +141,23 @@ class RelayRun {
     }
   }
 
+  /** One that broke off may have been sent: the mailbox is asked before the host is asked again. */
+  async #sendTest(route: HostRoute, { messageId, subject, fqdn, marks }: TestMail): Promise<void> {
+    const { sendNotificationTest } = relayAtSite(route, { maximumAttempts: 1 })
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await sendNotificationTest.executeWithOptions({ summary: 'Let Proxmox test mail-to-root' }, [{ route }])
+      } catch (error) {
+        if (!(error instanceof ActivityFailure) || isCancellation(error) || attempt === MOST_TESTS) throw error
+        const look = { marks, messageId, subject, fqdn, waitSeconds: LOOK_FOR_SECONDS }
+        if ((await relayAtHome().readRelayMail.executeWithOptions({ summary: 'Was the test sent all the same?' }, [look])) !== null) return
+        await sleep(Math.min(10, attempt) * MINUTE_MS - MINUTE_MS + 1, { summary: 'Until the host is asked again' })
+      }
+    }
+  }
+
   /** Waits until a message is in the mailbox. What the host's log says of it decides sooner when it cannot come. */
-  async #arrival(what: string, message: { messageId: string | null; subject: string | null; sentAt: string; fqdn: string; marks: Marks }): Promise<Json> {
+  async #arrival(what: string, message: TestMail): Promise<Json> {
     const { messageId, subject, fqdn, marks, sentAt } = message
     const until = Date.now() + ARRIVES_WITHIN_MS
     for (;;) {
@@ -140,7 +168,7 @@ class RelayRun {
         if (typeof found.route === 'string') throw notProven(`${what} arrived by another way: ${found.route}`)
         const { mail, route } = found
         // The server's clock against ours: as good as the two agree.
-        const latencySeconds = Math.max(0, Math.round((Date.parse(mail.arrivedAt) - Date.parse(sentAt)) / 1000))
+        const latencySeconds = Math.max(0, Math.round((Date.parse(mail.arrivedAt) - sentAt) / 1000))
         return {
           messageId: mail.messageId,
           subject: mail.subject,
@@ -166,7 +194,8 @@ class RelayRun {
   async #proveSilence(opened: OpenedRelay): Promise<{ told: Record<string, Json>; marks: Marks }> {
     const { route, relay } = opened
     const token = uuid4()
-    await relayAtSite(route).sendToRoot.executeWithOptions({ summary: `Try to mail ${relay.rootMailTo}` }, [{ route, to: relay.rootMailTo, token }])
+    const mail = { route, to: relay.rootMailTo, token, messageId: `<${token}@nightshift.invalid>` }
+    await relayAtSite(route).sendToRoot.executeWithOptions({ summary: `Try to mail ${relay.rootMailTo}` }, [mail])
     for (let look = 0; look < 20; look += 1) {
       const { deliveries } = await this.#log()
       const out = otherRoutes(deliveries, null)[0]
@@ -260,13 +289,22 @@ class RelayRun {
 
 type Marks = Parameters<RelayActivities['readRelayMail']>[0]['marks']
 
+/** A message of ours, as it is known when it is there. */
+interface TestMail {
+  readonly messageId: string | null
+  readonly subject: string | null
+  readonly sentAt: number
+  readonly fqdn: string
+  readonly marks: Marks
+}
+
 const notProven = (message: string) => ApplicationFailure.nonRetryable(message, 'NotProven')
 
 /** A host that is away for hours is waited for, and so is the worker of its site: the log tells later what was missed. */
-function relayAtSite(route: HostRoute) {
+function relayAtSite(route: HostRoute, retry: { maximumAttempts: number } = { maximumAttempts: 20 }) {
   return patientAtSite<RelayActivities>(route, {
     startToCloseTimeout: '4 minutes',
-    retry: { maximumAttempts: 20, initialInterval: '2 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput', 'InvalidRunbooks'] },
+    retry: { ...retry, initialInterval: '2 seconds', maximumInterval: '10 minutes', nonRetryableErrorTypes: ['InvalidInput', 'InvalidRunbooks'] },
   })
 }
 

@@ -261,11 +261,11 @@ export function nextNotice(state: DeskState, nowMs: number): NextNotice {
   return first.nextAttemptAtMs <= nowMs ? { kind: 'send', notice: first } : { kind: 'wait', untilMs: first.nextAttemptAtMs }
 }
 
-/** At least once: a notice whose outcome is not known is sent again, with the same id. */
+/** At least once: a notice whose outcome is not known is sent again, with the same id; at once when it is the first time. */
 export function settleNotice(before: DeskState, id: string, result: WebhookResult, nowMs: number): DeskState {
   const state = noteSecondChannel(before, id, result, nowMs)
   if (result.outcome === 'sent') return { ...state, notices: state.notices.filter((each) => each.id !== id) }
-  const pause = (attempts: number) => (result.outcome === 'refused' ? HOUR_MS : backoffMs(attempts))
+  const pause = (attempts: number) => (result.outcome === 'refused' ? HOUR_MS : result.outcome === 'unknown' && attempts === 1 ? 0 : backoffMs(attempts))
   const notices = state.notices.map((each) =>
     each.id === id ? { ...each, attempts: each.attempts + 1, nextAttemptAtMs: nowMs + pause(each.attempts + 1) } : each,
   )

@@ -4,7 +4,6 @@ import type { ChangePlan } from '../change/plan.js'
 import type { RelayHost, RelayServer, RelayWatch } from '../email-relay-runbook.js'
 import type { GateResult } from '../gates.js'
 import type { HostRoute } from '../proof/types.js'
-import type { Instant } from '../status.js'
 import type { ChannelVerdict } from './judge.js'
 import type { Delivery } from './proof.js'
 
@@ -28,11 +27,6 @@ export interface PlannedRelay {
   readonly jobs: readonly string[]
   /** The host's own name in mail. */
   readonly fqdn: string
-}
-
-export interface SentTest {
-  readonly messageId: string | null
-  readonly sentAt: Instant
 }
 
 /** What is new in the mail log of a host. */

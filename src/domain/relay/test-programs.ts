@@ -8,7 +8,7 @@ export const NOTIFICATION_TEST = ['pvesh', 'create', '/cluster/notifications/tar
 /** Every test mail carries it, so that it is known in a queue. */
 const TOKEN_HEADER = 'X-Nightshift-Relay-Test'
 
-/** One mail by the host's own sendmail. */
+/** One mail by the host's own sendmail, and none when Postfix took one with this Message-ID before: an attempt whose answer was lost is not repeated. */
 export function sendProgram({ to, token, messageId }: { to: string; token: string; messageId: string }): string {
   return `${`to=${quoted(to)}\ntoken=${quoted(token)}\nid=${quoted(messageId)}\n`}${SEND}`
 }
@@ -17,6 +17,7 @@ export function sendProgram({ to, token, messageId }: { to: string; token: strin
 const SEND = shell`set -eu
 PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
 postfix reload >/dev/null 2>&1
+if journalctl --no-pager -o cat --since -1day SYSLOG_FACILITY=2 | grep -qF "message-id=$id"; then exit 0; fi
 printf '%s\n' "To: $to" "Subject: nightshift: test of the way of mail" "Message-ID: $id" "X-Nightshift-Relay-Test: $token" "Auto-Submitted: auto-generated" "" \
   "This mail shows by which way this host sends. It was asked for by nightshift (emailRelay)." | sendmail -i "$to"
 `
