@@ -7,11 +7,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseDocument } from 'yaml'
-import { PVE_FOLDER } from '../../lab/catalog.js'
 import { applyState } from '../../lab/estate/index.js'
-import type { LabHost } from '../../lab/host.js'
 import { ACCOUNTS, MAIL_HOST } from '../../lab/mail/names.js'
 import { emptyMailboxes } from '../../lab/mail/server-files.js'
+import { playJob } from '../../lab/play-job.js'
 import { workflowIds } from '../../src/domain/ids.js'
 import type { EmailRelayResult } from '../../src/workflows/email-relay.js'
 import { answerEverything } from '../fault-client.js'
@@ -59,7 +58,7 @@ export const emailRelayFaults: FaultScenario = {
     await first
     if (over.aborted) return
     await host.exec(['touch', '/var/lib/dpkg/status'])
-    await playTheJob(host)
+    await playJob(host, JOB)
     await until(async () => over.aborted || (await mailsIn(lab, RONNY)).some(({ subject }) => subject.startsWith('vzdump backup status')))
     await answerEverything(handle, 'approve', 'ronny', over)
   },
@@ -82,13 +81,6 @@ const mailsOf = async (lab: FaultPlace['lab'], address: string) => (await mailsI
 /** What decides where a mail of the host goes, and what waits there. */
 const WAYS = `postconf -n | sed 's/ *$//'; cat /etc/aliases /root/.forward; ls -l /etc/postfix | awk '{print $1, $3, $NF}'; postalias -s hash:/etc/aliases | grep -v YP_
 cat /etc/pve/notifications.cfg; postqueue -j`
-
-async function playTheJob(host: LabHost): Promise<void> {
-  const { stdout } = await host.exec(['pvesh', 'get', '/cluster/backup', '--output-format', 'json'])
-  const due = (JSON.parse(stdout) as { id: string; 'next-run'?: number }[]).find(({ id }) => id === JOB)?.['next-run']
-  if (due === undefined) throw new Error(`${JOB} has no next run`)
-  await host.exec([`${PVE_FOLDER}/bin/nightshift-lab-pve`, 'play', String(due - 60), String(due + 120)], { env: { NIGHTSHIFT_LAB_NOW: String(due - 60) } })
-}
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await delay(LOOK_EVERY_MS)
