@@ -72,7 +72,7 @@ async function tryScenario(name: string, scenario: FaultScenario, lanes: readonl
   const all = faultsOf(scenario, first)
   const chosen = chooseFaults(all, options)
   say(`${name}: ${all.length} faults at ${new Set(all.map(({ point }) => point)).size} points, ${chosen.length} of them are tried`)
-  const groups = groupsOf(chosen)
+  const groups = groupsOf(chosen, scenario.faultsPerRun ?? FAULTS_PER_RUN)
   const tally = { passed: 0, failed: 0 }
   const count = (fault: Fault, wrong: readonly string[]): void => {
     tally[wrong.length === 0 ? 'passed' : 'failed'] += 1
@@ -141,9 +141,9 @@ function chooseFaults(all: readonly Fault[], { sample, only }: MatrixOptions): F
 }
 
 /** Far apart from each other, and never two at one point: an effect is made once. */
-function groupsOf(faults: readonly Fault[]): Fault[][] {
+function groupsOf(faults: readonly Fault[], perRun: number): Fault[][] {
   const atPoint = (point: string) => faults.filter((fault) => fault.point === point).length
-  const runs = Math.max(Math.ceil(faults.length / FAULTS_PER_RUN), ...faults.map(({ point }) => atPoint(point)))
+  const runs = Math.max(Math.ceil(faults.length / perRun), ...faults.map(({ point }) => atPoint(point)))
   const groups: Fault[][] = Array.from({ length: runs }, () => [])
   for (const [index, fault] of faults.entries()) groups[index % runs]?.push(fault)
   return groups

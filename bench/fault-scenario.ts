@@ -5,8 +5,8 @@
  * scenario's workflows (the wait for an approval is a timer), and the ledgers of the hosts. Each of them gives points where something dies:
  *
  * - `WORKFLOW/ACTIVITY.N: before` (taken up, nothing done yet) and `…: after` (done, Temporal not told yet), of the Nth of this type in its run: the same in
- *   every attempt, and there also when a fault before made the run do more;
- * - `WORKFLOW/ID timer`: the server knows of the timer;
+ *   every attempt, and there also when a fault before made the run do more (`@2`: after it went on as a new run);
+ * - `WORKFLOW/timer.N`: the server knows of the timer;
  * - `effect EFFECT SUBJECT`: the effect is in the ledger, the command that made it has not answered. Afterwards either `the host goes on`, or
  *   `the host's command dies` too.
  *
@@ -36,6 +36,8 @@ export interface FaultScenario {
   readonly hosts: readonly string[]
   /** Folders (and files) of each host that the runbook changes: put back before each run as `prepare` left them. */
   readonly changes: Readonly<Record<string, readonly string[]>>
+  /** Deaths in one run; eight unless told. */
+  readonly faultsPerRun?: number
   /** Types of the workflows whose points count. Others that the runbook starts go on by themselves. */
   readonly workflows: readonly string[]
   /** Who says yes to every plan that waits; absent = the runbook asks nobody. */

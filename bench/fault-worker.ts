@@ -80,7 +80,7 @@ const sinks: InjectedSinks<FaultSinks> = {
   faults: {
     timer: {
       callDuringReplay: false,
-      fn: ({ workflowType, workflowId, runId }, timerId) => void whenStarted(`${workflowType}/${timerId} timer`, { workflowId, runId }, timerId),
+      fn: ({ workflowType, workflowId, runId }, timerId, name) => void whenStarted(`${workflowType}/${name}`, { workflowId, runId }, timerId),
     },
   },
 }

@@ -65,7 +65,8 @@ export function answer(code: number, text: string): Error {
   return Object.assign(new Error(text), { responseCode: code })
 }
 
-export async function startSmtpServer(certificate: { key: string; cert: string }, answers: Answers = {}): Promise<TestSmtpServer> {
+/** @param wantedPort 0: any that is free */
+export async function startSmtpServer(certificate: { key: string; cert: string }, answers: Answers = {}, wantedPort = 0): Promise<TestSmtpServer> {
   const received: Received[] = []
   let connections = 0
   const { afterData, onConnect, dropsAtSender = false, ...handlers } = answers
@@ -100,7 +101,7 @@ export async function startSmtpServer(certificate: { key: string; cert: string }
   })
   // Without a listener an aborted handshake ends the process.
   server.on('error', () => {})
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()))
+  await new Promise<void>((resolve) => server.listen(wantedPort, '127.0.0.1', () => resolve()))
   return {
     port: (server.server.address() as AddressInfo).port,
     received,

@@ -43,6 +43,7 @@ export async function wasDelivered(access: MailboxAccess, question: DeliveredQue
   const answer = (rest: Omit<DeliveredAnswer, 'mailbox' | 'latencyMs'>): DeliveredAnswer => ({
     ...rest,
     mailbox,
+    address: access.address,
     latencyMs: Math.round(performance.now() - startedMs),
   })
   if (!question.recipients.some((recipient) => recipient.toLowerCase() === access.address.toLowerCase())) {

@@ -82,6 +82,8 @@ export interface DeliveredAnswer {
   readonly arrivedAt: Instant | null
   /** Which mailbox was asked, in words: `ronny@… INBOX on mail:993`. */
   readonly mailbox: string
+  /** Whose it is: a message that is there says nothing of its other recipients. Absent in answers of before 0.2. */
+  readonly address?: string
   /** Why it cannot tell; null otherwise. One line, redacted. */
   readonly why: string | null
   readonly latencyMs: number

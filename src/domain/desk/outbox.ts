@@ -116,7 +116,13 @@ export function settleAsked(state: DeskState, messageId: string, answer: Deliver
   if (answer.answer === 'yes') {
     const reply = `found in ${answer.mailbox}`
     const result = { outcome: 'sent', stage: 'done', perRecipient: [], code: null, reply, server: '', latencyMs: answer.latencyMs } as const
-    return settleSend({ ...state, shut: null }, messageId, entry.mail.deliverTo, result, nowMs)
+    const isTold = (address: string) => answer.address === undefined || address.toLowerCase() === answer.address.toLowerCase()
+    const told = entry.mail.deliverTo.filter(isTold)
+    const open = entry.mail.deliverTo.filter((address) => !isTold(address))
+    const settled = settleSend({ ...state, shut: null }, messageId, told, result, nowMs)
+    return open.length === 0
+      ? settled
+      : sentOnceMore(settled, { ...entry, mail: { ...entry.mail, deliverTo: open } }, `${reply}; of ${open.join(', ')} it tells nothing`, nowMs)
   }
   if (answer.answer === 'no')
     // The look was the pause before the first repetition.
@@ -127,21 +133,28 @@ export function settleAsked(state: DeskState, messageId: string, answer: Deliver
       lastReply: `not in ${answer.mailbox}`,
     })
   const why = `nobody can tell whether it arrived: ${answer.why ?? 'the mailbox cannot be read'}`
-  if (!entry.mayBeDouble) {
-    const totals = { ...state.totals, duplicatesPossible: state.totals.duplicatesPossible + 1 }
-    return replaced(
-      { ...state, totals },
-      { ...entry, unknownSinceMs: null, mayBeDouble: true, nextAttemptAtMs: nowMs + backoffMs(entry.attempts), lastReply: why },
-    )
-  }
+  if (!entry.mayBeDouble) return sentOnceMore(state, { ...entry, nextAttemptAtMs: nowMs + backoffMs(entry.attempts) }, why, nowMs)
   // sent twice and never confirmed: a third time would make more doubles than one; it is asked after, and never sent again
   if (nowMs - (entry.unknownSinceMs ?? nowMs) > GIVE_UP_ASKING_MS) return givenUp(state, entry, why, nowMs)
   return replaced(state, { ...entry, nextAttemptAtMs: nowMs + REFUSED_WAY_MS, lastReply: why })
 }
 
+/** Nobody can tell whether these recipients have it: they get it once more, and may have it twice. */
+function sentOnceMore(state: DeskState, entry: OutboxEntry, why: string, nowMs: number): DeskState {
+  if (entry.mayBeDouble) return givenUp(state, entry, why, nowMs)
+  const totals = { ...state.totals, duplicatesPossible: state.totals.duplicatesPossible + 1 }
+  return replaced({ ...state, totals }, { ...entry, unknownSinceMs: null, mayBeDouble: true, lastReply: headerText(why, 300) })
+}
+
 /** Sent twice, and nobody can tell whether it arrived: it leaves the outbox by the second channel, and as an incident (`delivery-incidents.ts`). */
 function givenUp(state: DeskState, entry: OutboxEntry, why: string, nowMs: number): DeskState {
-  const next = carry({ ...state, outbox: state.outbox.filter((each) => each !== entry) }, entry, entry.mail.deliverTo, headerText(why, 250), nowMs)
+  const next = carry(
+    { ...state, outbox: state.outbox.filter(({ mail }) => mail.messageId !== entry.mail.messageId) },
+    entry,
+    entry.mail.deliverTo,
+    headerText(why, 250),
+    nowMs,
+  )
   const subjects = [...(state.unconfirmed?.subjects ?? []), entry.mail.subject].slice(-MOST_UNCONFIRMED)
   return { ...next, unconfirmed: { atMs: nowMs, subjects, why: headerText(why, 300) } }
 }

@@ -174,6 +174,21 @@ describe('an answer that is lost after DATA', () => {
     expect([story.state.outbox, story.state.totals.mails, story.state.totals.duplicatesPossible]).toEqual([[], 1, 0])
   })
 
+  it('found in the mailbox of one of three: the other two, of whom that tells nothing, are sent it once more, and one of them is refused', () => {
+    const story = waiting(1)
+    const id = story.state.outbox[0]?.mail.messageId ?? ''
+    attempt(story, answer('unknown', 'data', null))
+    story.state = settleAsked(story.state, id, { ...mailbox('yes'), address: 'Ops@spine.test' }, story.nowMs)
+    const [ops, boss, night] = TO as [string, string, string]
+    expect(attempt(story, answer('partial', 'done', 250, [each(boss, 'accepted', 250), each(night, 'refused', 550)]))).toEqual({
+      name: 't0',
+      to: [boss, night],
+    })
+    expect(story.state.outbox.filter(({ mail }) => mail.messageId === id)).toEqual([])
+    expect([Object.keys(story.state.refusals), story.state.notices.map(({ title }) => title.includes('t0'))]).toEqual([[night], [true]])
+    expect([story.state.totals.duplicatesPossible, story.state.sent[ops]?.length]).toEqual([1, 1])
+  })
+
   it('not there: it is sent again at once, the same message, and later after a pause', () => {
     const story = waiting(1)
     const id = story.state.outbox[0]?.mail.messageId ?? ''
@@ -273,9 +288,12 @@ describe('the second channel', () => {
     const story = waiting(1)
     attempt(story, answer('refused', 'data', 554))
     const { id } = story.state.notices[0] ?? { id: '' }
-    story.state = settleNotice(story.state, id, { outcome: 'unknown', status: null, reply: 'timed out', latencyMs: 1 }, story.nowMs)
-    expect(nextNotice(story.state, story.nowMs)).toMatchObject({ kind: 'wait', untilMs: story.nowMs + MINUTE_MS })
-    story.nowMs += MINUTE_MS
+    const lost = { outcome: 'unknown', status: null, reply: 'timed out', latencyMs: 1 } as const
+    story.state = settleNotice(story.state, id, lost, story.nowMs)
+    expect(nextNotice(story.state, story.nowMs)).toMatchObject({ kind: 'send', notice: { id } })
+    story.state = settleNotice(story.state, id, lost, story.nowMs)
+    expect(nextNotice(story.state, story.nowMs)).toMatchObject({ kind: 'wait', untilMs: story.nowMs + 2 * MINUTE_MS })
+    story.nowMs += 2 * MINUTE_MS
     expect(nextNotice(story.state, story.nowMs)).toMatchObject({ kind: 'send', notice: { id } })
     story.state = settleNotice(story.state, id, { outcome: 'sent', status: 200, reply: 'ok', latencyMs: 1 }, story.nowMs)
     expect(story.state.notices).toEqual([])
