@@ -363,7 +363,9 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       const { canary, contract } = state
       if (canary === null || contract === null) continue
       const mail = { messageId: canary.messageId, deliverTo: contract.defaultRoute.recipients } as OutboxEntry['mail']
-      setState(settleCanary(state, await wasDelivered({ mail, queuedAtMs: canary.askedAtMs }, CANARY_LOOK_SECONDS)))
+      const answer = await wasDelivered({ mail, queuedAtMs: canary.askedAtMs }, CANARY_LOOK_SECONDS)
+      // Only now: what the desk knew before the look is not what it knows after it.
+      setState(settleCanary(state, answer))
       const seen = state.canary
       if (seen === null) continue
       const latencySeconds = seen.arrivedAtMs === null || seen.sentAtMs === null ? null : Math.round((seen.arrivedAtMs - seen.sentAtMs) / 1000)

@@ -34,6 +34,8 @@ class World {
   answer: (mail: OutgoingMail) => SendResult | Error = () => SENT
   inMailbox: DeliveredAnswer['answer'] = 'cannot_tell'
   whole: DeskReport | undefined
+  /** The mailbox answers when this does. */
+  look: Promise<unknown> = Promise.resolve()
   /** The disk of the state folder. */
   isFull = false
   /** What the state folder says about marks for the watchers; no watcher unless told. */
@@ -54,13 +56,10 @@ class World {
         if (answer instanceof Error) throw answer
         return answer
       },
-      wasDelivered: async (): Promise<DeliveredAnswer> => ({
-        answer: this.inMailbox,
-        arrivedAt: '2026-02-12T08:00:05.000Z',
-        mailbox: 'INBOX',
-        why: null,
-        latencyMs: 3,
-      }),
+      wasDelivered: async (): Promise<DeliveredAnswer> => {
+        await this.look
+        return { answer: this.inMailbox, arrivedAt: '2026-02-12T08:00:05.000Z', mailbox: 'INBOX', why: null, latencyMs: 3 }
+      },
       sendWebhook: async (notice: WebhookNotice) => {
         this.notices.push(notice)
         return { outcome: 'sent', status: 200, reply: 'ok', latencyMs: 2 }
@@ -397,6 +396,25 @@ describe('orders to the desk', () => {
         () => world.notices.map(({ title }) => title).sort(),
         ['[nightshift test] no mail: canary lost', ...Array(2).fill('[nightshift test] test of the second channel')],
       )
+    })
+  })
+
+  it('what happens while the mailbox is looked through for the canary is not forgotten', async () => {
+    await withWorld('meanwhile', async (world, story) => {
+      world.inMailbox = 'yes'
+      let answer: (value?: unknown) => void = () => {}
+      world.look = new Promise((resolve) => {
+        answer = resolve
+      })
+      await world.tell(next(story, []))
+      await until(async () => (await world.snapshot()).passId, 'pass-1')
+      await world.handle.executeUpdate('canary', { args: [] })
+      await until(async () => (await world.snapshot()).canary?.sentAtMs === null, false)
+      await world.tell(next(story, [A]))
+      await until(() => world.mails.length, 2)
+      answer()
+      await until(async () => (await world.snapshot()).canary?.state, 'arrived')
+      expect((await world.snapshot()).incidents.map(({ subject }) => subject)).toEqual([A.subject])
     })
   })
 
