@@ -34,6 +34,7 @@ const starting = (scenario: FaultScenario | undefined, workflow: string, args: (
 /** Names say what happened. */
 const CASES: Readonly<Record<string, FaultScenario | undefined>> = {
   'pass-with-most-hosts-away': backupMonitor,
+  'pass-within-its-tasks': backupMonitor,
   'found-approved-and-applied': vzdumpJobs,
   audit: starting(vzdumpJobs, 'vzdumpJobs', async () => ({ host: 'proxmox-home', mode: 'audit' })),
   'two-archives-removed': retentionPrune,
