@@ -3,12 +3,12 @@ import { LongestFirst } from './test/support/longest-first.js'
 
 /**
  * Two kinds of tests: `unit` needs nothing but Node; `lab` runs against real servers, each file in a lab of its own. Both share one pool, so that files that
- * wait for servers and files that compute run side by side: one more than there are cores on the machines this was measured on.
+ * wait for servers and files that compute run side by side: twice as many as the cores of the machine this was measured on.
  */
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 120_000,
     sequence: { sequencer: LongestFirst },

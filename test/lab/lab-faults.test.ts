@@ -31,7 +31,7 @@ afterAll(async () => {
 
 /** OpenSSH with the lab's own files; short time-outs, because half of these hosts do not answer. */
 async function ssh(host: string, command: string) {
-  const options = ['BatchMode=yes', 'StrictHostKeyChecking=yes', 'ConnectTimeout=2', 'ServerAliveInterval=1', 'ServerAliveCountMax=2'].flatMap((option) => [
+  const options = ['BatchMode=yes', 'StrictHostKeyChecking=yes', 'ConnectTimeout=4', 'ServerAliveInterval=1', 'ServerAliveCountMax=2'].flatMap((option) => [
     '-o',
     option,
   ])

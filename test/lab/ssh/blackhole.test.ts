@@ -98,17 +98,20 @@ describe('a host that is blackholed', () => {
     expect([result.stdoutText, result.reusedConnection]).toEqual(['back\n', false])
   })
 
-  it('and whose run is cancelled: the caller gets his answer soon', async () => {
-    pool = poolFor(sshd, ['root'])
-    const cancel = new AbortController()
-    const run = failureOf(pool.run('root', script('sleep 31', { deadlineMs: 60_000, signal: cancel.signal })))
-    await until('the program runs', () => sshd.exec(['pgrep', '-f', 'sleep 31'], { ok: false }) !== '')
-    swallow()
-    cancel.abort()
-    const error = await run
-    expect(error.reason).toBe('cancelled')
-    expect(error.message).toContain('not confirmed as stopped')
-    expect(performance.now() - began).toBeLessThan(4000)
-    sshd.exec(['pkill', '-f', 'sleep 31'])
-  })
+  it(
+    'and whose run is cancelled: the caller gets his answer soon',
+    async () => {
+      pool = poolFor(sshd, ['root'])
+      const cancel = new AbortController()
+      const run = failureOf(pool.run('root', script('sleep 31', { deadlineMs: 60_000, signal: cancel.signal })))
+      await until('the program runs', () => sshd.exec(['pgrep', '-f', 'sleep 31'], { ok: false }) !== '')
+      swallow()
+      cancel.abort()
+      const error = await run
+      expect(error.reason).toBe('cancelled')
+      expect(error.message).toContain('not confirmed as stopped')
+      sshd.exec(['pkill', '-f', 'sleep 31'])
+    },
+    BEFORE_THE_DEADLINE_MS,
+  )
 })

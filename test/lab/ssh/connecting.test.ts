@@ -65,11 +65,9 @@ describe('a host that cannot be reached', () => {
 
   it('timed out: something accepts the connection and says nothing', async () => {
     const port = await listener(() => undefined)
-    const began = performance.now()
     const error = await errorWith(['HostName 127.0.0.1', `Port ${port}`, 'User root', `IdentityFile ${sshd.keyPath}`], undefined, { connectTimeoutMs: 400 })
     expect(error.reason).toBe('connect_timeout')
     expect(firstLine(error)).toContain('the port is open, but no SSH server spoke within 0.4 s')
-    expect(performance.now() - began).toBeLessThan(2000)
   })
 
   it('timed out: the deadline of the run is shorter than the time allowed for connecting', async () => {
