@@ -64,6 +64,7 @@ async function untilAllCame(wait: FirstArtifacts): Promise<readonly GuestOutcome
     }
     await wait.pause(seconds)
   }
+  await wait.closeDismissed()
   await condition(allHandlersFinished)
   return wait.outcomes()
 }
@@ -89,6 +90,12 @@ class FirstArtifacts {
   dismiss(vmids: readonly number[], message: string): void {
     for (const vmid of vmids) this.settle(vmid, { ...nothing(vmid), outcome: 'rolled_out', message })
     this.woken = true
+  }
+
+  /** The monitor has heard nothing of guests that were given up last: no look follows. */
+  async closeDismissed(): Promise<void> {
+    const gone = this.guests.filter(({ outcome }) => outcome?.outcome === 'rolled_out').map(({ vmid }) => vmid)
+    if (gone.length > 0) await this.close(gone)
   }
 
   isOver(): boolean {

@@ -94,7 +94,7 @@ describe('an enrollment', { timeout: 240_000 }, () => {
     const options = ['--schedule', '02:00', '--storage', STORAGE, '--vmid', '200,211,212', '--mode', 'snapshot', '--compress', 'zstd']
     await bench.sh('pvesh', 'create', '/cluster/backup', '--id', JOB, ...options)
     await bench.host.removeGuest(212)
-    await bench.look(handle, /211 \| not_due[^]*212 \| \*\*guest_gone/)
+    await bench.look(handle, /211 \| not_due[\s\S]*212 \| \*\*guest_gone/)
     const { result, guests } = await bench.outcomes(handle)
     expect(result.state).toBe('failed')
     expect(guests.map(({ vmid, outcome }) => [vmid, outcome])).toEqual([
@@ -102,6 +102,24 @@ describe('an enrollment', { timeout: 240_000 }, () => {
       [212, 'guest_gone'],
     ])
     expect([await bench.isEnabled(211), await bench.isEnabled(212)]).toEqual([true, false])
+  })
+
+  it('takes guests out of the job again only after a yes of its own, and never flips the inventory', async () => {
+    const handle = await bench.enrolled([211])
+    await handle.signal('roll_out', { guests: [211] })
+    await bench.answer(handle, /out of job/, 'reject')
+    await bench.look(handle, /not_due/)
+    expect(await bench.jobGuests()).toBe('200,211')
+    await handle.signal('roll_out', { guests: [211] })
+    const asked = await bench.answer(handle, /out of job/)
+    expect(asked.plans[0]?.steps).toMatchObject([{ destructive: ['lessens protection'] }, {}])
+    const { result, guests } = await bench.outcomes(handle)
+    expect(result).toMatchObject({ state: 'failed', message: expect.stringContaining('taken out of job backup-pve-daily by approval') })
+    expect(guests).toMatchObject([{ vmid: 211, outcome: 'rolled_out', level: 0 }])
+    expect(await bench.jobGuests()).toBe('200')
+    expect(await bench.listedGuests()).toEqual([200])
+    expect(await bench.isEnabled(211)).toBe(false)
+    expect(bench.state.enrollments.list()).toEqual([])
   })
 
   it('waits for a day, for a guest that is not deployed yet and for it to run; a guest without a target gets one', async () => {
