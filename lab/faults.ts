@@ -43,6 +43,9 @@ export async function slowLink(host: LabHost, kbitPerSecond: number): Promise<vo
 export async function restoreLink(host: LabHost): Promise<void> {
   const { labName, address } = host.place
   await run(['ip', 'link', 'set', linkOf(host), 'up'])
+  // The kernel tells a link's carrier a moment later, and until then refuses the state of its port (ENETDOWN).
+  const deadline = Date.now() + 5000
+  while (readFileSync(`/sys/class/net/${linkOf(host)}/operstate`, 'utf8').trim() !== 'up' && Date.now() < deadline) await delay(5)
   await run(['bridge', 'link', 'set', 'dev', linkOf(host), 'state', '3'])
   await run(['ip', 'neigh', 'del', address, 'dev', bridgeName(labName)], { check: false })
   await run(['tc', 'qdisc', 'del', 'dev', linkOf(host), 'root'], { check: false })
