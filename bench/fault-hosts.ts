@@ -12,6 +12,9 @@ type Folders = Readonly<Record<string, readonly string[]>>
 
 const FOLDER = '/var/lib/nightshift-lab'
 const COPY = `${FOLDER}/before-faults.tar`
+/** The switch of the ledger (`lab/pve/README.md`), and the effect that it holds. */
+const HOLD = `${FOLDER}/hold-after-effect`
+const HELD = `${FOLDER}/held-after-effect`
 const POLL_MS = 20
 
 const each = async (lab: Lab, folders: Folders, work: (host: LabHost, paths: string[]) => Promise<unknown>): Promise<void> => {
@@ -28,7 +31,7 @@ export async function remember(lab: Lab, folders: Folders): Promise<void> {
 /** Brings them back, and ends what a run before may have left behind. */
 export async function putBack(lab: Lab, folders: Folders): Promise<void> {
   // The host's scheduler must not meet jobs of one time and a clock of another.
-  const script = `rm -f ${FOLDER}/hold-after-effect ${FOLDER}/held-after-effect; systemctl stop pvescheduler 'nightshift-*' 2>/dev/null
+  const script = `rm -f ${HOLD} ${HELD}; systemctl stop pvescheduler 'nightshift-*' 2>/dev/null
 find "$@" -mindepth 1 -delete && tar -xf ${COPY} -C /`
   await each(lab, folders, async (host, paths) => {
     await host.exec(['sh', '-c', script, 'sh', ...paths])
@@ -53,43 +56,78 @@ async function ledgerOf(host: LabHost): Promise<LedgerLine[]> {
 }
 
 /** Lines in the ledger of each host: what comes later is new. */
-export async function ledgerLength(lab: Lab): Promise<ReadonlyMap<string, number>> {
+export type Ledgers = ReadonlyMap<string, number>
+
+export async function ledgerLength(lab: Lab): Promise<Ledgers> {
   return new Map(await Promise.all([...lab.hosts.values()].map(async (host) => [host.name, (await ledgerOf(host)).length] as const)))
 }
 
-/**
- * `EFFECT SUBJECT ARGUMENTS` since then, oldest first on each host. What the hosts' own schedulers did is not ours, and a UPID is another one each time.
- */
-export async function effectsOf(lab: Lab, from: ReadonlyMap<string, number>): Promise<string[]> {
-  const lines = await Promise.all([...lab.hosts.values()].map(async (host) => (await ledgerOf(host)).slice(from.get(host.name))))
-  return lines
-    .flat()
-    .filter(({ by }) => !/^(pvescheduler|nightshift-lab-pve)\b/.test(by))
-    .map(({ effect, subject, detail: { upid: _, ...detail } }) => `${effect} ${subject} ${canonicalJson(detail)}`)
+export interface MadeEffect {
+  /** `effect EFFECT.N on HOST`: the Nth of its kind. A subject may be called otherwise in another lab: an archive has its time in its name. */
+  readonly point: string
+  readonly subject: string
+  /** `EFFECT SUBJECT on HOST ARGUMENTS`; a UPID is another one each time. */
+  readonly what: string
 }
 
-/** A command that made its effect and has not answered. */
-export class HeldEffect {
-  private constructor(
-    private readonly host: LabHost,
-    private readonly pid: number,
-  ) {}
+/** Since then, oldest first on each host. What the hosts' own schedulers did is not ours. */
+export async function effectsOf(lab: Lab, from: Ledgers): Promise<MadeEffect[]> {
+  const made = await Promise.all([...lab.hosts.values()].map((host) => effectsOn(host, from.get(host.name))))
+  return made.flat()
+}
 
-  /** Waits until an effect is held. @param what `EFFECT SUBJECT` @returns undefined when the run was over before */
-  static async await(lab: Lab, what: string, over: AbortSignal): Promise<HeldEffect | undefined> {
-    const hosts = [...lab.hosts.values()].filter(({ kind }) => kind === 'proxmox')
-    for (const host of hosts) writeFileSync(join(host.root(), FOLDER, 'hold-after-effect'), `block ${what}\n`)
+async function effectsOn(host: LabHost, from: number | undefined): Promise<(MadeEffect & { pid: number })[]> {
+  const counts = new Map<string, number>()
+  const ours = (await ledgerOf(host)).slice(from).filter(({ by }) => !/^(pvescheduler|nightshift-lab-pve)\b/.test(by))
+  return ours.map(({ effect, subject, detail: { upid: _, ...detail }, pid }) => {
+    const count = (counts.get(effect) ?? 0) + 1
+    counts.set(effect, count)
+    return { point: `effect ${effect}.${count} on ${host.name}`, subject, what: `${effect} ${subject} on ${host.name} ${canonicalJson(detail)}`, pid }
+  })
+}
+
+/** Stops every command that made an effect before it answers, one after the other. */
+export class EffectGate {
+  private readonly hosts: readonly LabHost[]
+
+  /** @param from lines of the ledgers before the run */
+  constructor(
+    lab: Lab,
+    private readonly from: Ledgers,
+  ) {
+    this.hosts = [...lab.hosts.values()].filter(({ kind }) => kind === 'proxmox')
+    for (const host of this.hosts) arm(host)
+  }
+
+  /** Waits for the next one. @returns undefined when the run was over before */
+  async next(over: AbortSignal): Promise<HeldEffect | undefined> {
     while (!over.aborted) {
-      for (const host of hosts) {
-        const path = join(host.root(), FOLDER, 'held-after-effect')
-        if (!existsSync(path)) continue
-        for (const other of hosts) rmSync(join(other.root(), FOLDER, 'hold-after-effect'), { force: true })
-        return new HeldEffect(host, (JSON.parse(readFileSync(path, 'utf8')) as LedgerLine).pid)
+      const host = this.hosts.find((each) => existsSync(join(each.root(), HELD)))
+      if (host !== undefined) {
+        const { pid } = JSON.parse(readFileSync(join(host.root(), HELD), 'utf8')) as LedgerLine
+        const effect = (await effectsOn(host, this.from.get(host.name))).findLast((each) => each.pid === pid)
+        return new HeldEffect(host, pid, effect?.point ?? 'an effect that is in no ledger')
       }
       await delay(POLL_MS)
     }
     return undefined
   }
+
+  /** Nothing is held any more. */
+  close(): void {
+    for (const host of this.hosts) for (const file of [HOLD, HELD]) rmSync(join(host.root(), file), { force: true })
+  }
+}
+
+const arm = (host: LabHost): void => writeFileSync(join(host.root(), HOLD), 'block *\n')
+
+/** A command that made its effect and has not answered. */
+export class HeldEffect {
+  constructor(
+    private readonly host: LabHost,
+    private readonly pid: number,
+    readonly point: string,
+  ) {}
 
   /** Ends the command and everything of the session that called it, so that nobody reads the effect back. */
   async killCommand(): Promise<void> {
@@ -98,8 +136,11 @@ export class HeldEffect {
     await this.host.exec(['pkill', '-KILL', '-s', [...sessions].join(',')])
   }
 
-  async release(): Promise<void> {
-    rmSync(join(this.host.root(), FOLDER, 'held-after-effect'), { force: true })
+  /** Lets it answer; the next effect on this host is held. */
+  release(): void {
+    // In this order: a command may make its next effect at once.
+    arm(this.host)
+    rmSync(join(this.host.root(), HELD), { force: true })
   }
 
   private processOf(pid: number): { parent: number; session: number } {

@@ -19,7 +19,7 @@ import { prepareNamespace } from '../src/temporal/namespace.js'
 import { anyFreePort } from '../src/temporal/ports.js'
 import { resolveServerBinary } from '../src/temporal/server-binary.js'
 import { answerEverything, retrying } from './fault-client.js'
-import { effectsOf, HeldEffect, ledgerLength, putBack, remember } from './fault-hosts.js'
+import { EffectGate, effectsOf, type Ledgers, ledgerLength, type MadeEffect, putBack, remember } from './fault-hosts.js'
 import type { FaultPlace, FaultScenario } from './fault-scenario.js'
 import { type FaultWorker, SpareWorkers } from './fault-workers.js'
 
@@ -32,6 +32,8 @@ export interface Fault {
   readonly dies: 'worker' | 'server'
   /** Of an effect: whether the command that made it dies with the worker. */
   readonly host?: 'goes on' | 'dies'
+  /** Of an effect: the job, storage, guest, archive or task. */
+  readonly subject?: string
 }
 
 /** What must be the same with and without a fault. */
@@ -43,8 +45,9 @@ export interface Outcome {
 
 export interface RunReport {
   readonly outcome: Outcome
-  /** Points that were passed, in order, without those of effects. */
+  /** Points that were passed, in order. */
   readonly passed: readonly string[]
+  readonly effects: readonly MadeEffect[]
   /** Points at which the fault happened. */
   readonly happened: ReadonlySet<string>
 }
@@ -132,19 +135,21 @@ export class FaultLane {
     const over = new AbortController()
     try {
       await worker.ready
+      const atEffects = this.atEveryEffect(faults, worker, { ...files, from }, over.signal)
       const handle = await scenario.start(place)
-      const effects = this.faultsAtEffects(faults, worker, files.done, over.signal)
       const approving = scenario.approver === undefined ? undefined : answerEverything(handle, 'approve', scenario.approver, over.signal)
       const meanwhile = scenario.meanwhile?.(place, handle, over.signal)
-      const beside = [effects, approving, meanwhile]
+      const beside = [atEffects, approving, meanwhile]
       const end = scenario.live?.(place, handle, over.signal) ?? retrying(() => handle.result(), over.signal)
       const result = await Promise.race([end, this.tooLate(over.signal), worker.crashed, ...beside.map(failed)])
       over.abort()
       await Promise.all(beside)
-      const outcome = { effects: await effectsOf(this.lab, from), state: await scenario.finalState(place, result), receipts: await receiptsIn(place) }
+      const effects = await effectsOf(this.lab, from)
+      const state = await scenario.finalState(place, result)
+      const outcome = { effects: effects.map(({ what }) => what), state, receipts: await receiptsIn(place) }
       await atEnd?.(this.client)
       const passed = (await readFile(files.passed, 'utf8')).split('\n').filter(Boolean)
-      return { outcome, passed, happened: new Set((await readFile(files.done, 'utf8')).split('\n').filter(Boolean)) }
+      return { outcome, passed, effects, happened: new Set((await readFile(files.done, 'utf8')).split('\n').filter(Boolean)) }
     } finally {
       over.abort()
       await worker.end()
@@ -191,17 +196,30 @@ export class FaultLane {
     return words.join('; ')
   }
 
-  /** One after the other, in the order in which the unfaulted run made the effects. */
-  private async faultsAtEffects(faults: readonly Fault[], worker: FaultWorker, done: string, over: AbortSignal): Promise<void> {
-    for (const { point, dies, host } of faults) {
-      if (host === undefined) continue
-      const held = await HeldEffect.await(this.lab, point.replace(/^effect /, ''), over)
-      if (held === undefined) return
-      if (dies === 'worker') worker.kill()
-      else await this.killServer()
-      appendFileSync(done, `${point}\n`)
-      if (host === 'dies') await held.killCommand()
-      await held.release()
+  /** Writes every effect down while it is held, and lets die what is to die there. */
+  private async atEveryEffect(
+    faults: readonly Fault[],
+    worker: FaultWorker,
+    of: { passed: string; done: string; from: Ledgers },
+    over: AbortSignal,
+  ): Promise<void> {
+    const left = new Map(faults.filter(({ host }) => host !== undefined).map((fault) => [fault.point, fault] as const))
+    const gate = new EffectGate(this.lab, of.from)
+    try {
+      for (let held = await gate.next(over); held !== undefined; held = await gate.next(over)) {
+        appendFileSync(of.passed, `${held.point}\n`)
+        const fault = left.get(held.point)
+        if (fault !== undefined) {
+          left.delete(held.point)
+          if (fault.dies === 'worker') worker.kill()
+          else await this.killServer()
+          appendFileSync(of.done, `${held.point}\n`)
+          if (fault.host === 'dies') await held.killCommand()
+        }
+        held.release()
+      }
+    } finally {
+      gate.close()
     }
   }
 

@@ -11,6 +11,12 @@ import type { FaultScenario } from './fault-scenario.js'
 /** Deaths in one run. Each costs seconds until it is noticed, but no run of its own. */
 const FAULTS_PER_RUN = 8
 
+/** So many faults, of the list in which two or three are at one point, lie between two in one run: what the first broke is mended before the second. */
+const FAULTS_APART = 8
+
+/** A point may be missed: how often a host is asked again depends on how long it takes, and another death in the same run may have taken that time. */
+const MOST_ATTEMPTS = 3
+
 export interface MatrixOptions {
   /** Labs side by side, each with a Temporal server of its own. */
   readonly lanes: number
@@ -29,7 +35,7 @@ export interface Tally {
   readonly failed: number
 }
 
-/** Tries several runbooks one after the other in the same labs. */
+/** Tries several runbooks in the same labs, side by side where there are lanes enough. */
 export async function tryFaults(scenarios: Readonly<Record<string, FaultScenario>>, options: MatrixOptions): Promise<Tally> {
   const work = await mkdtemp(join(tmpdir(), 'nightshift-faults-'))
   const bundle = join(work, 'workflow-bundle.js')
@@ -47,16 +53,27 @@ export async function tryFaults(scenarios: Readonly<Record<string, FaultScenario
     // One lab after the other: a boot needs both processors.
     for (let number = 1; number <= options.lanes; number += 1) lanes.push(await FaultLane.open(number, { hosts, work, bundle, say: options.say }))
     const tally = { passed: 0, failed: 0 }
-    for (const [name, scenario] of Object.entries(scenarios)) {
-      const { passed, failed } = await tryScenario(name, scenario, lanes, options)
-      tally.passed += passed
-      tally.failed += failed
-    }
+    const left = Object.entries(scenarios)
+    await Promise.all(
+      teamsOf(lanes, left.length).map(async (team) => {
+        for (let next = left.shift(); next !== undefined; next = left.shift()) {
+          const { passed, failed } = await tryScenario(...next, team, options)
+          tally.passed += passed
+          tally.failed += failed
+        }
+      }),
+    )
     return tally
   } finally {
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
     await cleanUp()
   }
+}
+
+/** Each runbook has as many lanes as there are for it, and at least one. */
+function teamsOf(lanes: readonly FaultLane[], scenarios: number): FaultLane[][] {
+  const size = Math.max(1, Math.floor(lanes.length / scenarios))
+  return Array.from({ length: Math.floor(lanes.length / size) }, (_, index) => lanes.slice(index * size, (index + 1) * size))
 }
 
 async function tryScenario(name: string, scenario: FaultScenario, lanes: readonly FaultLane[], options: MatrixOptions): Promise<Tally> {
@@ -72,21 +89,28 @@ async function tryScenario(name: string, scenario: FaultScenario, lanes: readonl
   const all = faultsOf(scenario, first)
   const chosen = chooseFaults(all, options)
   say(`${name}: ${all.length} faults at ${new Set(all.map(({ point }) => point)).size} points, ${chosen.length} of them are tried`)
-  const groups = groupsOf(chosen, scenario.faultsPerRun ?? FAULTS_PER_RUN)
+  const queue = groupsOf(chosen, all, scenario.faultsPerRun ?? FAULTS_PER_RUN).map((faults) => ({ faults, attempt: 1 }))
   const tally = { passed: 0, failed: 0 }
-  const count = (fault: Fault, wrong: readonly string[]): void => {
-    tally[wrong.length === 0 ? 'passed' : 'failed'] += 1
-    tell(`${wrong.length === 0 ? 'ok  ' : 'FAIL'} ${name}: ${wordsOf(fault)}${wrong.length === 0 ? '' : `: ${wrong.join('; ')}`}`)
+  const count = (fault: Fault, wrong = ''): void => {
+    tally[wrong === '' ? 'passed' : 'failed'] += 1
+    tell(`${wrong === '' ? 'ok  ' : 'FAIL'} ${name}: ${wordsOf(fault)}${wrong === '' ? '' : `: ${wrong}`}`)
   }
   await Promise.all(
     lanes.map(async (lane, index) => {
       const expected = (unfaulted[index] ?? first).outcome
-      for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
-        const wrong = await tried(lane, group, expected)
-        if (wrong.length === 0 || group.length === 1) for (const fault of group) count(fault, wrong)
-        else {
-          say(`one of ${group.length} in a run went wrong, so each alone: ${wrong.join('; ')}`)
-          for (const fault of group) count(fault, await tried(lane, [fault], expected))
+      for (let run = queue.shift(); run !== undefined; run = queue.shift()) {
+        const { faults, attempt } = run
+        const { wrong, happened } = await tried(lane, faults, expected)
+        const alone = (fault: Fault) => queue.push({ faults: [fault], attempt: attempt + 1 })
+        if (wrong !== '' && faults.length > 1) {
+          say(`one of ${faults.length} in a run went wrong, so each alone: ${wrong}`)
+          faults.forEach(alone)
+        } else {
+          for (const fault of faults) {
+            if (wrong !== '' || happened.has(fault.point)) count(fault, wrong)
+            else if (attempt < MOST_ATTEMPTS) alone(fault)
+            else count(fault, 'nothing died there, so nothing was shown')
+          }
         }
       }
     }),
@@ -95,68 +119,79 @@ async function tryScenario(name: string, scenario: FaultScenario, lanes: readonl
   return tally
 }
 
-/** @returns what was wrong; empty = nothing */
-async function tried(lane: FaultLane, faults: readonly Fault[], expected: Outcome): Promise<string[]> {
+/** One run. `wrong` is empty when nothing was. */
+async function tried(lane: FaultLane, faults: readonly Fault[], expected: Outcome): Promise<{ wrong: string; happened: ReadonlySet<string> }> {
   try {
     const { outcome, happened } = await lane.run(faults)
-    const missed = faults.filter(({ point }) => !happened.has(point)).map((fault) => `nothing died at ${fault.point}, so nothing was shown`)
-    return [...missed, ...differences(expected, outcome)]
+    const died = faults.some(({ host }) => host === 'dies')
+    return { wrong: died ? difference(withoutTasks(expected), withoutTasks(outcome)) : difference(expected, outcome), happened }
   } catch (error) {
-    return [error instanceof Error ? error.message : String(error)]
+    return { wrong: error instanceof Error ? error.message : String(error), happened: new Set() }
   }
 }
 
 /** Every point that the unfaulted run passed, with everything that can die there. */
-function faultsOf(scenario: FaultScenario, { passed, outcome }: RunReport): Fault[] {
-  const own = [...new Set(passed)].filter((point) => scenario.workflows.some((type) => point.startsWith(`${type}/`)))
-  const effects = [...new Set(outcome.effects.map((effect) => `effect ${effect.split(' ').slice(0, 2).join(' ')}`))]
-  return [
-    ...own.flatMap((point): Fault[] => [
-      { point, dies: 'worker' },
-      { point, dies: 'server' },
-    ]),
-    ...effects.flatMap((point): Fault[] => [
-      { point, dies: 'worker', host: 'goes on' },
-      { point, dies: 'worker', host: 'dies' },
-      { point, dies: 'server', host: 'goes on' },
-    ]),
-  ]
+function faultsOf(scenario: FaultScenario, { passed, effects }: RunReport): Fault[] {
+  const points = [...new Set(passed)].filter((point) => isEffect(point) || scenario.workflows.some((type) => point.startsWith(`${type}/`)))
+  return points.flatMap((point): Fault[] => {
+    const subject = effects.find((effect) => effect.point === point)?.subject
+    if (subject === undefined)
+      return [
+        { point, dies: 'worker' },
+        { point, dies: 'server' },
+      ]
+    return [
+      { point, subject, dies: 'worker', host: 'goes on' },
+      { point, subject, dies: 'worker', host: 'dies' },
+      { point, subject, dies: 'server', host: 'goes on' },
+    ]
+  })
 }
 
-function wordsOf({ point, dies, host }: Fault): string {
-  const where = host === 'dies' ? `${point}, and the host's command dies` : point
+const isEffect = (point: string): boolean => point.startsWith('effect ')
+
+function wordsOf({ point, subject, dies, host }: Fault): string {
+  const where = `${point}${subject === undefined ? '' : ` (${subject})`}${host === 'dies' ? ", and the host's command dies" : ''}`
   return `kill -9 of the ${dies} at ${where}`
 }
 
+/** A sample is drawn evenly from the whole run: one fault of each of as many parts of the list. */
 function chooseFaults(all: readonly Fault[], { sample, only }: MatrixOptions): Fault[] {
   const fitting = only === undefined ? [...all] : all.filter((fault) => wordsOf(fault).includes(only))
   if (sample === undefined || sample.count >= fitting.length) return fitting
   const random = seeded(sample.seed)
-  const chosen = new Set<Fault>()
-  while (chosen.size < sample.count) {
-    const fault = fitting[Math.floor(random() * fitting.length)]
-    if (fault !== undefined) chosen.add(fault)
+  const part = fitting.length / sample.count
+  return Array.from({ length: sample.count }, (_, index) => fitting[Math.floor((index + random()) * part)] as Fault)
+}
+
+/** Each fault into the run whose last one is the longest ago; one of its own where that is not long enough. */
+function groupsOf(faults: readonly Fault[], all: readonly Fault[], perRun: number): Fault[][] {
+  const groups = Array.from({ length: Math.ceil(faults.length / perRun) }, () => ({ last: Number.NEGATIVE_INFINITY, faults: [] as Fault[] }))
+  for (const fault of faults) {
+    const at = all.indexOf(fault)
+    const [oldest] = groups.filter((group) => group.faults.length < perRun).sort((a, b) => a.last - b.last)
+    const group = oldest !== undefined && at - oldest.last >= FAULTS_APART ? oldest : { last: at, faults: [] }
+    if (group !== oldest) groups.push(group)
+    group.last = at
+    group.faults.push(fault)
   }
-  return fitting.filter((fault) => chosen.has(fault))
+  return groups.map((group) => group.faults).filter((group) => group.length > 0)
 }
 
-/** Far apart from each other, and never two at one point: an effect is made once. */
-function groupsOf(faults: readonly Fault[], perRun: number): Fault[][] {
-  const atPoint = (point: string) => faults.filter((fault) => fault.point === point).length
-  const runs = Math.max(Math.ceil(faults.length / perRun), ...faults.map(({ point }) => atPoint(point)))
-  const groups: Fault[][] = Array.from({ length: runs }, () => [])
-  for (const [index, fault] of faults.entries()) groups[index % runs]?.push(fault)
-  return groups
+/** A command of the host that dies leaves its task without an end, and the next attempt begins another: what they did still is the same. */
+function withoutTasks(outcome: Outcome): Outcome {
+  return { ...outcome, effects: outcome.effects.filter((effect) => !/^task\.(start|end) /.test(effect)) }
 }
 
-function differences(expected: Outcome, is: Outcome): string[] {
+function difference(expected: Outcome, is: Outcome): string {
   const words = { effects: 'other effects', state: 'another final state', receipts: 'other receipts' } as const
   const parts = (outcome: Outcome) => ({ ...outcome, effects: [...outcome.effects].sort() })
   const [was, now] = [parts(expected), parts(is)]
-  return (Object.keys(words) as (keyof Outcome)[]).flatMap((key) => {
+  const different = (Object.keys(words) as (keyof Outcome)[]).flatMap((key) => {
     const [a, b] = [canonicalJson(was[key]), canonicalJson(now[key])]
     return a === b ? [] : [`${words[key]}: ${firstDifference(a, b)}`]
   })
+  return different.join('; ')
 }
 
 /** The place where two texts begin to differ, with a little of both. */

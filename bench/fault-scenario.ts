@@ -7,14 +7,15 @@
  * - `WORKFLOW/ACTIVITY.N: before` (taken up, nothing done yet) and `…: after` (done, Temporal not told yet), of the Nth of this type in its run: the same in
  *   every attempt, and there also when a fault before made the run do more (`@2`: after it went on as a new run);
  * - `WORKFLOW/timer.N`: the server knows of the timer;
- * - `effect EFFECT SUBJECT`: the effect is in the ledger, the command that made it has not answered. Afterwards either `the host goes on`, or
+ * - `effect EFFECT.N on HOST`: the Nth of its kind is in the ledger, the command that made it has not answered. Afterwards either `the host goes on`, or
  *   `the host's command dies` too.
  *
  * At each of them the worker dies by SIGKILL, and at each of them the Temporal server does; both are started again, as a supervisor would.
  * Compared with the unfaulted run are the effects in the ledgers (with their arguments, without order), the final state that the scenario names, and
  * the chain of receipts.
  *
- * The worker's heartbeat time-out is two seconds here, so that a lost attempt is noticed soon; everything else about it is the product's own.
+ * The worker's heartbeat time-out is two seconds here, and the first pause before another attempt a fifth of a second, so that a lost attempt is noticed and
+ * made up for soon; everything else about it is the product's own.
  */
 import type { Client, WorkflowHandle } from '@temporalio/client'
 import type { Lab } from '../lab/lab.js'

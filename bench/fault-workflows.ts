@@ -1,9 +1,11 @@
-/** Workflow interceptors of the fault harness: every activity has its type and number for an ID, and every timer is told to the worker. */
+/** Workflow interceptors of the fault harness: an activity has its type and number for an ID and is tried again soon, and every timer is told to the worker. */
 import { proxySinks, type Sinks, type WorkflowInterceptorsFactory, type WorkflowOutboundCallsInterceptor, workflowInfo } from '@temporalio/workflow'
 
 export interface FaultSinks extends Sinks {
   faults: { timer(timerId: string, name: string): void }
 }
+
+const SOON_AGAIN = { initialInterval: '200 milliseconds' } as const
 
 const { faults } = proxySinks<FaultSinks>()
 
@@ -21,7 +23,10 @@ function outbound(): WorkflowOutboundCallsInterceptor {
     return named(`${type}.${count}`)
   }
   return {
-    scheduleActivity: (input, next) => next({ ...input, options: { ...input.options, activityId: numbered(input.activityType) } }),
+    scheduleActivity(input, next) {
+      const retry = { ...input.options.retry, ...SOON_AGAIN }
+      return next({ ...input, options: { ...input.options, retry, activityId: numbered(input.activityType) } })
+    },
     startTimer(input, next) {
       faults.timer(String(input.seq), named(`timer.${input.seq}`))
       return next(input)
