@@ -75,7 +75,8 @@ function start(...args: string[]) {
 
 describe('nightshift run', () => {
   it('is followed live, left by Ctrl-C without harm, picked up again, and answered by the command that it shows', async () => {
-    const [before, after] = [await bench.compress(), await other()]
+    const before = await bench.compress()
+    const after = await other()
     await bench.want(after)
     const first = start(...JOBS, '--as', 'ronny')
     await first.until('To answer:')
