@@ -65,9 +65,12 @@ export async function manyNames(labConfig: string, folder: string, size: { hosts
   estate.produced_by = Object.fromEntries(inventory.targets.map((target) => [target.name, { external: 'measured without its producer' }]))
   await writeFile(join(folder, 'estate.yaml'), stringify(estate))
   await writeFile(join(folder, 'inventory.yaml'), stringify(inventory))
-  // The windows of the real jobs name hosts that are not in this estate.
+  // The windows of the real jobs, and the place of the mail server, name hosts that are not in this estate.
   const calendar = await readYaml<{ events: { job?: string }[] }>(join(folder, 'calendar.yaml'))
   await writeFile(join(folder, 'calendar.yaml'), stringify({ ...calendar, events: calendar.events.filter((event) => event.job === undefined) }))
+  const alerts = await readYaml<{ mail?: { host?: string } }>(join(folder, 'alerts.yaml'))
+  delete alerts.mail?.host
+  await writeFile(join(folder, 'alerts.yaml'), stringify(alerts))
   // Nor has it the hosts whose jobs and mail the other files are about; both files are optional.
   for (const file of ['vzdump.yaml', 'email-relay.yaml']) await rm(join(folder, file), { force: true })
   return folder
