@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Client } from '@temporalio/client'
 import { NativeConnection } from '@temporalio/worker'
 import { execa } from 'execa'
@@ -22,7 +23,7 @@ import { packageRoot } from '../src/temporal/package-root.js'
 import { anyFreePort } from '../src/temporal/ports.js'
 import { resolveServerBinary } from '../src/temporal/server-binary.js'
 import { type RunningWorkers, startHomeWorker } from '../src/worker.js'
-import { HOSTS, manyNames, sevenHosts } from './estate.js'
+import { HOSTS, sevenHosts } from './estate.js'
 import { benchLab } from './lab.js'
 import { closeRaw, type RawHost, readRaw } from './raw.js'
 import { median, roundTo, timed } from './stats.js'
@@ -208,7 +209,7 @@ async function compare(
   return { oursMs, rawMs, medianOursMs, medianRawMs, ratio: roundTo(medianOursMs / medianRawMs, 3) }
 }
 
-async function repeat(times: number, work: () => Promise<number>): Promise<number[]> {
+export async function repeat(times: number, work: () => Promise<number>): Promise<number[]> {
   const samples: number[] = []
   for (let turn = 0; turn < times; turn++) samples.push(await work())
   return samples
@@ -242,31 +243,17 @@ async function stagesOf(bench: Bench): Promise<Record<string, number>> {
   }
 }
 
-async function historyOf(bench: Bench): Promise<{ historyEvents: number; historyBytes: number }> {
+export async function historyOf(bench: Bench): Promise<{ historyEvents: number; historyBytes: number }> {
   const { workflowRunId } = await bench.pass()
   const { historyLength, historySize } = await bench.client.workflow.getHandle(workflowIds.monitor(bench.estateId), workflowRunId).describe()
   return { historyEvents: historyLength, historyBytes: historySize ?? Number.NaN }
 }
 
+/** In a process of its own, so that its memory is that of one worker. */
 async function benchScale(labConfig: string, work: string, rounds: number): Promise<Record<string, unknown>> {
-  const config = await manyNames(labConfig, join(work, 'many'), { hosts: 50, targets: 1000 })
-  const bench = await startBench(config, join(work, 'many-state'), work)
-  try {
-    const coldMs = (await timed(() => bench.pass())).ms
-    const oursMs = await repeat(Math.min(5, rounds), async () => (await timed(() => bench.pass())).ms)
-    const history = await historyOf(bench)
-    return {
-      targets: bench.enabledTargets,
-      hosts: bench.hosts.length,
-      coldMs,
-      oursMs,
-      medianOursMs: median(oursMs),
-      ...history,
-      workerRssMb: roundTo(process.memoryUsage().rss / 1e6, 1),
-    }
-  } finally {
-    await bench.stop()
-  }
+  const program = fileURLToPath(new URL('./scale.js', import.meta.url))
+  const { stdout } = await execa(process.execPath, [program, labConfig, work, String(Math.min(5, rounds))], { stdin: 'ignore', stderr: 'inherit' })
+  return JSON.parse(stdout) as Record<string, unknown>
 }
 
 /** The time of the installed `nightshift status`, beside a Node process that does nothing. */
