@@ -12,18 +12,9 @@ export async function makeRealArchives(
   of: { readonly vmid: number; readonly storage: string; readonly folder: string; readonly nightsAgo: readonly number[]; readonly nowSeconds?: number },
 ): Promise<string[]> {
   const { vmid, storage, folder, nightsAgo, nowSeconds: now = Math.floor(Date.now() / 1000) } = of
+  const nights = [...nightsAgo].sort((a, b) => b - a).map((ago) => now - ago * DAY_SECONDS)
   await host.exec(['perl', '-MJSON::PP', '-e', FORGET_SIZE, String(vmid)])
-  await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*`, '-delete'])
-  for (const ago of [...nightsAgo].sort((a, b) => b - a)) {
-    const start = now - ago * DAY_SECONDS
-    await host.exec(
-      ['vzdump', String(vmid), '--storage', storage, '--mode', 'snapshot', '--compress', 'zstd', '--prune-backups', 'keep-all=1', '--quiet', '1'],
-      {
-        env: { NIGHTSHIFT_LAB_NOW: String(start) },
-      },
-    )
-    await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*`, '-newermt', '-1 minute', '-exec', 'touch', '-d', `@${start + 60}`, '{}', ';'])
-  }
+  await host.exec(['sh', '-euc', MAKE, 'sh', String(vmid), storage, folder, ...nights.map(String)])
   const { stdout } = await host.exec(['find', folder, '-name', `vzdump-*-${vmid}-*.zst`, '-printf', '%f\n'])
   return stdout
     .split('\n')
@@ -32,6 +23,14 @@ export async function makeRealArchives(
     .reverse()
     .map((name) => `${storage}:backup/${name}`)
 }
+
+/** Arguments: guest, storage, folder, then when each night's run begins. A night's files are dated like its run. */
+const MAKE = `vmid=$1 storage=$2 folder=$3; shift 3
+find "$folder" -name "vzdump-*-$vmid-*" -delete
+for start; do
+  NIGHTSHIFT_LAB_NOW=$start vzdump "$vmid" --storage "$storage" --mode snapshot --compress zstd --prune-backups keep-all=1 --quiet 1
+  find "$folder" -name "vzdump-*-$vmid-*" -newermt '-1 minute' -exec touch -d "@$((start + 60))" {} ';'
+done`
 
 /** The emulator makes an archive as big as the nights before; not this guest's. */
 const FORGET_SIZE = `

@@ -3,11 +3,10 @@ import type { Client, WorkflowHandle } from '@temporalio/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeRealArchives } from '../../lab/estate/real-archives.js'
 import type { LabHost } from '../../lab/host.js'
-import type { PlanView } from '../../src/workflows/approval.js'
 import type { RetentionPruneResult } from '../../src/workflows/retention-prune.js'
 import { testLab } from '../support/lab.js'
-import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
-import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
+import { nightshift, startUp } from '../support/nightshift.js'
+import { answer, clientOf, eventually, type RunningPlace, startPlace, waitingPlan } from '../support/place.js'
 
 const lab = await testLab('retention-prune', { hosts: ['pve'] })
 const STORAGE = 'tank-backups'
@@ -23,10 +22,13 @@ afterEach(async () => {
 })
 
 let pve: LabHost
-let shared: Running
+let shared: RunningPlace
+let ofDarkHost: ReturnType<typeof nightshift>
 beforeAll(async () => {
   pve = lab.host('pve')
-  shared = await start()
+  shared = await startPlace(lab)
+  // The lab has no such host. What gives up on it waits between its attempts, while other tests run.
+  ofDarkHost = nightshift(shared.place, ['run', 'retentionPrune', '{"host":"proxmox-home"}', '--json'])
 })
 afterAll(async () => await shared?.stop())
 
@@ -60,25 +62,6 @@ async function removals(): Promise<string[]> {
     .map(({ subject }) => subject)
 }
 
-interface Running {
-  readonly place: TestPlace
-  readonly up: RunningUp
-  readonly client: Client
-  stop(): Promise<void>
-}
-
-async function start(): Promise<Running> {
-  const place = await makePlace(lab.paths.config)
-  const up = await startUp(place)
-  const { client, close } = await clientOf(up, lab.name)
-  const stop = async () => {
-    await close()
-    await up.stop()
-    await place.remove()
-  }
-  return { place, up, client, stop }
-}
-
 async function startRemoval(client: Client): Promise<WorkflowHandle> {
   return await client.workflow.start('retentionPrune', {
     workflowId: `prune/pve/${STORAGE}`,
@@ -87,38 +70,20 @@ async function startRemoval(client: Client): Promise<WorkflowHandle> {
   })
 }
 
-async function waitingPlan(handle: WorkflowHandle, notDigest?: string): Promise<PlanView & { digest: string }> {
-  let view: PlanView | undefined
-  await eventually('the plan waits for an answer', async () => {
-    view = await handle.query<PlanView>('plan')
-    return view.state === 'waiting for approval' && view.plans[0]?.digest !== notDigest
-  })
-  return { ...(view as PlanView), digest: view?.plans[0]?.digest ?? '' }
-}
-
-const approve = (handle: WorkflowHandle, digest: string) =>
-  handle.executeUpdate('approve', { args: [{ digest, approver: 'ronny', reason: 'room for the next month' }] })
-
 describe('retentionPrune', () => {
-  it('previews without changing anything, and ends with how the guest stands', async () => {
+  it('previews; then reads what stays to its end, asks, and removes exactly what was approved', async () => {
     const [newest, second, third, oldest] = await fourNights()
-    const { place } = shared
+    const { place, client } = shared
     const run = await nightshift(place, ['run', 'retentionPrune', JSON.stringify({ host: 'pve', storage: STORAGE, guests: [VMID] }), '--json'])
     expect(run.exitCode, run.stderr).toBe(0)
-    const { result } = JSON.parse(run.stdout) as { result: RetentionPruneResult }
-    expect(result).toMatchObject({ state: 'done', receipt: { number: expect.any(Number) } })
-    expect(result.steps.map(({ id }) => id)).toEqual([`remove ${oldest}`, `remove ${third}`])
-    expect(result.compliance).toMatchObject([
+    const previewed = (JSON.parse(run.stdout) as { result: RetentionPruneResult }).result
+    expect(previewed).toMatchObject({ state: 'done', receipt: { number: expect.any(Number) } })
+    expect(previewed.steps.map(({ id }) => id)).toEqual([`remove ${oldest}`, `remove ${third}`])
+    expect(previewed.compliance).toMatchObject([
       { storage: STORAGE, vmid: VMID, wanted: 2, kept: 4, over: 2, under: 0, proven: 0, provenWanted: 2, goes: 2, provenLeft: 2 },
     ])
     expect(await there()).toEqual([newest, second, third, oldest])
-    expect(await removals()).toEqual([])
-    expect((await nightshift(place, ['receipts', 'verify'])).exitCode).toBe(0)
-  })
 
-  it('reads what stays to its end, asks, and removes exactly what was approved', async () => {
-    const [newest, second, third, oldest] = await fourNights()
-    const { place, client } = shared
     const handle = await startRemoval(client)
     const asked = await waitingPlan(handle)
     expect(asked.plans[0]?.steps.map(({ id }) => id)).toEqual([`remove ${oldest}`, `remove ${third}`])
@@ -126,7 +91,7 @@ describe('retentionPrune', () => {
     expect(JSON.stringify(asked.plans[0]?.facts.archives)).toContain('it is the newest proven one (level 2)')
     expect(asked.plans[0]?.warnings.map(({ code }) => code)).toContain('two_bad_nights')
     expect(await removals()).toEqual([])
-    await approve(handle, asked.digest)
+    await answer(handle, 'approve', asked.digest)
     const result = (await handle.result()) as RetentionPruneResult
     expect(result).toMatchObject({ state: 'done', planDigest: asked.digest, approval: { answers: [{ approver: 'ronny', proof: 'claimed' }] } })
     expect(result.compliance).toMatchObject([{ kept: 2, over: 0, under: 0, proven: 2, goes: 0 }])
@@ -135,28 +100,28 @@ describe('retentionPrune', () => {
     const receipt = await nightshift(place, ['receipts', 'show', String(result.receipt?.number), '--json'])
     expect(receipt.stdout).toContain(oldest)
     expect((await nightshift(place, ['receipts', 'verify'])).exitCode).toBe(0)
-    const again = await startRemoval(client)
-    expect(await again.result()).toMatchObject({ state: 'already_so' })
+    expect(await (await startRemoval(client)).result()).toMatchObject({ state: 'already_so' })
   })
 
-  it.each([
-    ['altered', (volid: string) => `printf x >> ${path(volid)}`],
-    ['replaced by another of the same size', (volid: string) => `touch ${path(volid)}`],
-    ['protected', (volid: string) => `touch ${path(volid)}.protected`],
-  ])('removes nothing by an approval when an archive was %s after the plan', async (what, change) => {
+  it('removes nothing by an approval when an archive is another one than planned: altered, replaced, protected', async () => {
     const nights = await fourNights()
     const [, , third] = nights
-    const { client } = shared
-    const handle = await startRemoval(client)
-    const first = await waitingPlan(handle)
-    await sh(change(third))
-    await approve(handle, first.digest)
-    const second = await waitingPlan(handle, first.digest)
-    expect(second.notes.join(' ')).toContain('is void')
-    const isStillToGo = second.plans[0]?.steps.some(({ id }) => id === `remove ${third}`) ?? false
-    expect(isStillToGo).toBe(what !== 'protected')
+    const handle = await startRemoval(shared.client)
+    let { digest } = await waitingPlan(handle)
+    for (const [change, stillGoes] of [
+      [`printf x >> ${path(third)}`, true],
+      [`touch -d yesterday ${path(third)}`, true],
+      [`touch ${path(third)}.protected`, false],
+    ] as const) {
+      await sh(change)
+      await answer(handle, 'approve', digest)
+      const again = await waitingPlan(handle, digest)
+      expect(again.notes.join(' ')).toContain('is void')
+      expect(again.plans[0]?.steps.some(({ id }) => id === `remove ${third}`)).toBe(stillGoes)
+      digest = again.digest
+    }
     expect(await removals()).toEqual([])
-    await handle.executeUpdate('reject', { args: [{ digest: second.digest, approver: 'ronny', reason: 'who did that?' }] })
+    await answer(handle, 'reject', digest)
     expect(await handle.result()).toMatchObject({ state: 'rejected' })
     expect(await there()).toEqual([...nights])
   })
@@ -169,7 +134,7 @@ describe('retentionPrune', () => {
     // The host does not answer for the first removal until the second archive is another file.
     await sh(`rm -f ${HELD}; echo 'block archive.remove *' > ${HOLD}`)
     undo.push(() => sh(`rm -f ${HOLD} ${HELD}`))
-    await approve(handle, digest)
+    await answer(handle, 'approve', digest)
     await eventually('the first archive is removed', async () => (await removals()).length === 1)
     await sh(`printf x >> ${path(third)}; rm -f ${HOLD} ${HELD}`)
     const result = (await handle.result()) as RetentionPruneResult
@@ -188,20 +153,28 @@ describe('retentionPrune', () => {
     const asked = await waitingPlan(handle)
     expect(asked.plans[0]?.warnings.find(({ code }) => code === 'damaged')?.message).toContain(newest)
     expect(asked.plans[0]?.steps.map(({ id }) => id)).toEqual([`remove ${oldest}`])
-    await approve(handle, asked.digest)
+    await answer(handle, 'approve', asked.digest)
     expect(await handle.result()).toMatchObject({ state: 'done' })
     expect(await there()).toEqual([newest, second, third])
   })
 
+  it('ends as unknown, with exit code 3 and a receipt, when the host cannot be read', async () => {
+    const run = await ofDarkHost
+    expect(run.exitCode, run.stderr).toBe(3)
+    const { outcome, result } = JSON.parse(run.stdout) as { outcome: string; result: RetentionPruneResult }
+    expect(outcome).toBe('unknown')
+    expect(result).toMatchObject({ state: 'unknown', steps: [], receipt: { number: expect.any(Number) } })
+    expect(result.message).toMatch(/^proxmox-home could not be read, so nothing is changed: /)
+  })
+
   it('survives kill -9 in the middle of a removal: nothing is removed twice, nothing that was not approved', async () => {
     const [newest, second, third, oldest] = await fourNights()
-    const { place, up, client, stop } = await start()
-    undo.push(stop)
+    const { place, up, client } = shared
     const handle = await startRemoval(client)
     const { digest } = await waitingPlan(handle)
     await sh(`rm -f ${HELD}; echo 'block archive.remove *' > ${HOLD}`)
     undo.push(() => sh(`rm -f ${HOLD} ${HELD}`))
-    await approve(handle, digest)
+    await answer(handle, 'approve', digest)
     await eventually('the first archive is removed', async () => (await removals()).length === 1)
     await up.kill()
     await sh(`rm -f ${HOLD} ${HELD}`)

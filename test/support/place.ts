@@ -2,10 +2,12 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client, Connection } from '@temporalio/client'
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client'
 import { type Document, parseDocument } from 'yaml'
+import type { Lab } from '../../lab/lab.js'
 import type { StatusDocument } from '../../src/domain/status.js'
-import { nightshift, type Place, type RunningUp } from './nightshift.js'
+import type { PlanView } from '../../src/workflows/approval.js'
+import { nightshift, type Place, type RunningUp, startUp } from './nightshift.js'
 
 export interface TestPlace extends Place {
   /** Edits a YAML file of the configuration folder, keeping its comments. */
@@ -62,3 +64,37 @@ export async function eventually(what: string, condition: () => Promise<boolean>
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }
+
+export interface RunningPlace {
+  readonly place: TestPlace
+  readonly up: RunningUp
+  readonly client: Client
+  stop(): Promise<void>
+}
+
+/** A place of a lab, `nightshift up` on it, and a client of its server. */
+export async function startPlace(lab: Pick<Lab, 'name' | 'paths'>): Promise<RunningPlace> {
+  const place = await makePlace(lab.paths.config)
+  const up = await startUp(place)
+  const { client, close } = await clientOf(up, lab.name)
+  const stop = async () => {
+    await close()
+    await up.stop()
+    await place.remove()
+  }
+  return { place, up, client, stop }
+}
+
+/** The plan that a run asks about, once it is another one than `notDigest`. */
+export async function waitingPlan(handle: WorkflowHandle, notDigest?: string): Promise<PlanView & { digest: string }> {
+  let view: PlanView | undefined
+  await eventually('the plan waits for an answer', async () => {
+    view = await handle.query<PlanView>('plan')
+    return view.state === 'waiting for approval' && view.plans[0]?.digest !== notDigest
+  })
+  return { ...(view as PlanView), digest: view?.plans[0]?.digest ?? '' }
+}
+
+/** Ronny's answer to a plan. */
+export const answer = (handle: WorkflowHandle, decision: 'approve' | 'reject', digest: string): Promise<unknown> =>
+  handle.executeUpdate(decision, { args: [{ digest, approver: 'ronny', reason: 'looked at it' }] })
