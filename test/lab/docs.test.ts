@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeRealArchives } from '../../lab/estate/real-archives.js'
 import { packageRoot } from '../../src/temporal/package-root.js'
 import { cachedBinaryPath } from '../../src/temporal/server-binary.js'
 import { testLab } from '../support/lab.js'
@@ -67,6 +68,24 @@ const GIVEN: Readonly<Record<string, () => Promise<() => Promise<unknown>>>> = {
     const set = (mode: string) => lab.host('proxmox-home').exec(['pvesh', 'set', '/cluster/backup/backup-home-p0-daily', '--mode', mode])
     await set('suspend')
     return () => set('snapshot')
+  },
+  'guest-out-of-job': async () => {
+    const job = '/cluster/backup/backup-pve-daily'
+    const { stdout } = await lab.host('pve').exec(['pvesh', 'get', job, '--output-format', 'json'])
+    const { vmid } = JSON.parse(stdout) as { vmid: string }
+    const set = (guests: string) => lab.host('pve').exec(['pvesh', 'set', job, '--vmid', guests])
+    await set(vmid.replace(/,?\b214\b/, ''))
+    return () => set(vmid)
+  },
+  'other-relay': async () => {
+    const pve = lab.host('pve')
+    const { stdout } = await pve.exec(['postconf', '-h', 'relayhost'])
+    await pve.exec(['postconf', '-e', 'relayhost=[smtp.elsewhere.example]'])
+    return () => pve.exec(['postconf', '-e', `relayhost=${stdout.trim()}`])
+  },
+  'four-nights': async () => {
+    await makeRealArchives(lab.host('pve'), { vmid: 211, storage: 'tank-backups', folder: '/tank/backups/vzdump/dump', nightsAgo: [1, 2, 3, 4] })
+    return async () => {}
   },
 }
 
