@@ -1,5 +1,5 @@
 /** The hosts of a lab under faults: what they were like, what changed them, and a command held between its effect and its answer. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -119,7 +119,11 @@ export class EffectGate {
   }
 }
 
-const arm = (host: LabHost): void => writeFileSync(join(host.root(), HOLD), 'block *\n')
+/** A host that another runbook's scenario needs, and nobody has prepared yet, has no such folder. */
+function arm(host: LabHost): void {
+  mkdirSync(join(host.root(), FOLDER), { recursive: true })
+  writeFileSync(join(host.root(), HOLD), 'block *\n')
+}
 
 /** A command that made its effect and has not answered. */
 export class HeldEffect {

@@ -136,6 +136,8 @@ export class FaultLane {
     try {
       await worker.ready
       const atEffects = this.atEveryEffect(faults, worker, { ...files, from }, over.signal)
+      // Waited for below; when it fails before, the lab must be taken down all the same.
+      atEffects.catch(() => {})
       const handle = await scenario.start(place)
       const approving = scenario.approver === undefined ? undefined : answerEverything(handle, 'approve', scenario.approver, over.signal)
       const meanwhile = scenario.meanwhile?.(place, handle, over.signal)
