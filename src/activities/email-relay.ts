@@ -21,7 +21,7 @@ import { cameFrom, deliveriesIn, type ReadMail, type Route, routeOfMail } from '
 import { questionsOf, saslLine } from '../domain/relay/questions.js'
 import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.js'
 import { logProgram, NOTIFICATION_TEST, removeTestsProgram, sendProgram, TIDY_PROGRAM } from '../domain/relay/test-programs.js'
-import { watchersOf } from '../domain/relay/watcher.js'
+import { type WatcherOrder, watchersOf } from '../domain/relay/watcher.js'
 import { planWatcher, watcherQuestions } from '../domain/relay/watcher-plan.js'
 import { RunbookErrors, resolveSecret, SecretError } from '../runbooks/index.js'
 import { type MailboxAccess, type MailboxMark, markMailbox, readBack } from './delivery/mailbox.js'
@@ -146,9 +146,10 @@ export function createRelayStateActivities(deps: RelayStateDeps) {
       const seen = unpack(packed)
       const entry = entryOf(runbook, host)
       return await readable(async () => {
-        const verdicts = judgeRelay(seen, runbook, entry, today)
+        const watcher = watcherOn(set, host)
+        const verdicts = judgeRelay(seen, runbook, entry, today, watcher)
         const draft = planRelay(seen, runbook, entry, verdicts)
-        const steps = [...draft.steps, ...planWatcher(watchersOf(set).find((order) => order.host === host) ?? null, set.estate.id, seen)]
+        const steps = [...draft.steps, ...planWatcher(watcher, set.estate.id, seen)]
         const jobs = rowsOf(seen, 'jobs').filter((job) => (job.enabled === undefined || isOn(job.enabled)) && job.schedule !== undefined)
         const plan = sealPlan({ ...draft, steps })
         const fqdn = outputOf(seen, 'myhostname').trim()
@@ -163,9 +164,9 @@ export function createRelayStateActivities(deps: RelayStateDeps) {
 
     /** The gate over one host, from a reading. */
     async gateOfRelay({ host, today, packed }: { host: string; today: string; packed: string }): Promise<GateResult> {
-      const { runbook } = await runbooksOf(deps)
+      const { set, runbook } = await runbooksOf(deps)
       const entry = entryOf(runbook, host)
-      return redactDeep(relayGateOf(entry, judgeRelay(unpack(packed), runbook, entry, today)), deps.redact)
+      return redactDeep(relayGateOf(entry, judgeRelay(unpack(packed), runbook, entry, today, watcherOn(set, host))), deps.redact)
     },
 
     /** Where the mailbox ends now. @throws ApplicationFailure `MailboxUnread`, retryable */
@@ -235,6 +236,9 @@ async function runbooksOf(deps: StateDeps): Promise<{ readonly set: RunbookSet; 
     throw ApplicationFailure.nonRetryable('there is no email-relay.yaml beside estate.yaml: it says by which way hosts may send mail', 'InvalidRunbooks')
   return { set, runbook: set.emailRelay }
 }
+
+/** The watcher that is declared for this host. */
+const watcherOn = (set: RunbookSet, host: string): WatcherOrder | null => watchersOf(set).find((order) => order.host === host) ?? null
 
 function entryOf(runbook: EmailRelayRunbook, host: string): RelayHost {
   const entry = runbook.hosts.find((each) => each.host === host)

@@ -18,6 +18,8 @@ export interface RelayContext {
   readonly host: Pick<RelayHost, 'host' | 'mode'>
   /** Names by which Postfix takes mail for this host itself. */
   readonly localNames: readonly string[]
+  /** Files that nightshift itself put there, and that are as it wrote them: no way of somebody else's. */
+  readonly ownFiles: readonly string[]
 }
 
 /** A finding of a channel, as its judge tells it. */

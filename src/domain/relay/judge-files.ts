@@ -90,7 +90,8 @@ export function judgeFiles(channel: RelayChannel, seen: RelayObservation, contex
 }
 
 function byRule(each: LineRule, seen: RelayObservation, context: RelayContext): Found[] {
-  return linesOf(seen, each.question).flatMap((file) =>
+  const files = linesOf(seen, each.question).filter(({ path }) => !context.ownFiles.includes(path))
+  return files.flatMap((file) =>
     file.lines.flatMap((line): Found[] => {
       const { key, value } = partsOf(line, each.line)
       const bad = key === undefined ? '' : wrongIn(each.may, value, context)

@@ -16,6 +16,8 @@ import {
   judgeVzdumpDefaults,
 } from './judge-proxmox.js'
 import { outputOf, type RelayObservation, Unreadable } from './observation.js'
+import type { WatcherOrder } from './watcher.js'
+import { watcherFilesInPlace } from './watcher-plan.js'
 
 export interface ChannelVerdict {
   readonly channel: RelayChannel
@@ -55,18 +57,33 @@ function byFiles<C extends RelayChannel>(...channels: readonly C[]): Record<C, (
 const OUTSIDE = 'mails that others send about this host (ACME account, subscription, alerts of a BMC or RAID controller) cannot be seen on it'
 
 /** @throws Unreadable when not even the host's own names could be read */
-export function contextOf(seen: RelayObservation, runbook: Pick<EmailRelayRunbook, 'relay'>, host: RelayHost): RelayContext {
+export function contextOf(
+  seen: RelayObservation,
+  runbook: Pick<EmailRelayRunbook, 'relay'>,
+  host: RelayHost,
+  watcher: WatcherOrder | null = null,
+): RelayContext {
   const fqdn = outputOf(seen, 'myhostname').trim()
-  return { relay: runbook.relay, host, localNames: [fqdn, fqdn.split('.')[0] ?? fqdn, `localhost.${fqdn.split('.').slice(1).join('.')}`] }
+  const localNames = [fqdn, fqdn.split('.')[0] ?? fqdn, `localhost.${fqdn.split('.').slice(1).join('.')}`]
+  return { relay: runbook.relay, host, localNames, ownFiles: watcher === null ? [] : watcherFilesInPlace(watcher, seen) }
 }
 
-/** @param today YYYY-MM-DD in the estate's zone: exceptions end */
-export function judgeRelay(seen: RelayObservation, runbook: EmailRelayRunbook, host: RelayHost, today: string): ChannelVerdict[] {
+/**
+ * @param today YYYY-MM-DD in the estate's zone: exceptions end
+ * @param watcher the one that is declared for this host: its unit is no other way, whatever the estate is called
+ */
+export function judgeRelay(
+  seen: RelayObservation,
+  runbook: EmailRelayRunbook,
+  host: RelayHost,
+  today: string,
+  watcher: WatcherOrder | null = null,
+): ChannelVerdict[] {
   return RELAY_CHANNELS.map((channel) => {
     if (channel === 'outside') return { channel, state: 'note', findings: [], accepted: [], message: OUTSIDE }
     try {
       if (outputOf(seen, 'uid').trim() !== '0') throw new Unreadable('the reading did not run as root, which sees not everything')
-      return verdictOf(channel, JUDGES[channel](seen, contextOf(seen, runbook, host)), runbook, host, today)
+      return verdictOf(channel, JUDGES[channel](seen, contextOf(seen, runbook, host, watcher)), runbook, host, today)
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error
       return { channel, state: 'unknown', findings: [], accepted: [], message: error.message }

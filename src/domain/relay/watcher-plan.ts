@@ -150,6 +150,14 @@ function writeStep(order: WatcherOrder, part: string, wanted: WatcherFile, there
   ]
 }
 
+/** Paths of this watcher's files that were read from the host and are there byte for byte. */
+export function watcherFilesInPlace(order: WatcherOrder, { answers }: RelayObservation): string[] {
+  return Object.entries(watcherFiles(order)).flatMap(([part, { path, content }]) => {
+    const there = answers[`watcher ${part}`]
+    return there?.kind === 'file' && there.sha256 === sha256Hex(content) ? [path] : []
+  })
+}
+
 /**
  * The gate `watcher/HOST`: is it there exactly as declared, does it run, can it speak, and is the mark fresh?
  * What the gate accepts as the watcher's own way of mail is the declared script, byte for byte.

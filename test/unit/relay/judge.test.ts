@@ -1,7 +1,9 @@
 /** Every way by which a host can mail, judged from files as they really look. */
 import { describe, expect, test } from 'vitest'
+import { sha256Hex } from '../../../src/domain/canonical.js'
 import { judgeRelay, relayGateOf } from '../../../src/domain/relay/judge.js'
 import type { RelayObservation } from '../../../src/domain/relay/observation.js'
+import { type WatcherOrder, watcherFiles } from '../../../src/domain/relay/watcher.js'
 import { AS_FOUND, HEALTHY, HOME, RUNBOOK, TODAY, withAnswer, withLines, withOutput, withRows } from './world.js'
 
 const findingsOf = (seen: RelayObservation) =>
@@ -277,4 +279,19 @@ describe('an exception', () => {
       message: expect.stringContaining('beside 1 accepted by exceptions: target phone'),
     })
   })
+})
+
+test('the unit of the declared watcher is no way of mail, whatever the estate is called, and any other byte in it is', () => {
+  const order: WatcherOrder = {
+    ...{ watches: 'shop', host: 'proxmox-home', mailTo: 'ronny@spine.ronny.works', webhook: null },
+    ...{ estate: 'ronny-mail', mailFrom: 'alerts@spine.ronny.works', limitSeconds: 1800 },
+  }
+  const { service } = watcherFiles(order)
+  const unit = withLines('units', service.path, 'ExecStart=/usr/local/sbin/nightshift-watcher-ronny-mail')
+  const gateWith = (content: string) => {
+    const seen = withAnswer('watcher service', { kind: 'file', text: content, sha256: sha256Hex(content), mode: service.mode, error: null }, unit)
+    return relayGateOf(HOME, judgeRelay(seen, RUNBOOK, HOME, TODAY, order)).reason
+  }
+  expect(gateWith(service.content)).toBe('ok')
+  expect(gateWith(`${service.content}ExecStartPost=/usr/bin/mail ${PERSONAL}\n`)).toBe('systemd_leads_elsewhere')
 })
