@@ -56,8 +56,12 @@ const answer = (decision: 'approve' | 'reject', its: string, as: string, ...more
 
 /** The program as a process of its own, with what it has said so far. */
 function start(...args: string[]) {
+  return startIn(bench.place.env, ...args)
+}
+
+function startIn(env: Readonly<Record<string, string>>, ...args: string[]) {
   const child = execa(process.execPath, [PROGRAM, ...args, '--config', bench.place.config], {
-    env: { ...environmentOf(bench.place), ...bench.place.env },
+    env: { ...environmentOf(bench.place), ...env },
     extendEnv: false,
     reject: false,
     stdin: 'ignore',
@@ -235,6 +239,9 @@ describe('wrong usage and wrong configuration', () => {
   })
 
   it('is 78 for runbook files that are wrong, a folder that is none, a server that does not answer, and a key that cannot sign', async () => {
+    const commands = [[...JOBS], ['plan', 'jobs/pve'], ['runs'], ['approve', 'jobs/pve', '--digest', NEVER, '--as', 'ronny', '--reason', 'x']]
+    // A server is given ten seconds to answer: all four wait at once, while the rest is looked at.
+    const unanswered = Promise.all(commands.map((command) => startIn({ TEMPORAL_ADDRESS: '127.0.0.1:1' }, ...command, '--json').child))
     const its = await asked()
     expect(await answer('approve', its, 'ronny', '--sign', '/nowhere/key')).toMatchObject({
       exitCode: 78,
@@ -244,20 +251,18 @@ describe('wrong usage and wrong configuration', () => {
     await bench.want('brotli' as 'gzip')
     expect(await cli(...JOBS)).toMatchObject({ exitCode: 78, stderr: expect.stringMatching(/failed: .*vzdump\.yaml:\d+:\d+ .*compress/) })
     await bench.want('zstd')
-    for (const command of [[...JOBS], ['plan', 'jobs/pve'], ['runs'], ['approve', 'jobs/pve', '--digest', NEVER, '--as', 'ronny', '--reason', 'x']]) {
+    for (const command of commands) {
       const nowhere = await runInProcess([...command, '--config', '/nowhere'], bench.place.env)
       expect(nowhere).toMatchObject({ exitCode: 78, stderr: expect.stringMatching(/\/nowhere\/estate\.yaml cannot be read: .*\n {2}→ .*--config DIR/) })
-      const silent = await runInProcess([...command, '--config', bench.place.config, '--json'], {
-        NIGHTSHIFT_STATE: bench.place.state,
-        TEMPORAL_ADDRESS: '127.0.0.1:1',
-      })
+      const off = await runInProcess([...command, '--config', bench.place.config], { NIGHTSHIFT_STATE: bench.place.state })
+      expect(off).toMatchObject({ exitCode: 78, stderr: expect.stringMatching(/nightshift is not running for estate ronny.*\n {2}→ start it: nightshift up/) })
+    }
+    for (const silent of await unanswered) {
       expect(silent.exitCode).toBe(78)
       expect(JSON.parse(silent.stdout)).toMatchObject({
         schema: 'nightshift.error/1',
         errors: [{ found: expect.stringContaining('no Temporal server answers at 127.0.0.1:1'), hint: expect.any(String) }],
       })
-      const off = await runInProcess([...command, '--config', bench.place.config], { NIGHTSHIFT_STATE: bench.place.state })
-      expect(off).toMatchObject({ exitCode: 78, stderr: expect.stringMatching(/nightshift is not running for estate ronny.*\n {2}→ start it: nightshift up/) })
     }
   })
 })
