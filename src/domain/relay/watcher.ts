@@ -128,7 +128,8 @@ say() {
     if command -v curl > /dev/null 2>&1; then
       printf '%s\n' "$2" | curl -fsS -m 30 -o /dev/null -H "Title: $1" -H 'Priority: 5' --data-binary @- "$webhook" && taken=0
     else
-      wget -q -T 30 -O /dev/null --header "Title: $1" --header 'Priority: 5' --post-data "$2" "$webhook" && taken=0
+      # By timeout: GNU wget would try twenty times, and the -T of BusyBox 1.35 ends with a segmentation fault.
+      timeout 30 wget -q -O /dev/null --header "Title: $1" --header 'Priority: 5' --post-data "$2" "$webhook" && taken=0
     fi
   fi
   return "$taken"
