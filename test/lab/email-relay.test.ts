@@ -5,16 +5,18 @@ import type { Client, WorkflowHandle } from '@temporalio/client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { applyState } from '../../lab/estate/index.js'
 import type { LabHost } from '../../lab/host.js'
-import { ACCOUNTS, MAIL_HOST } from '../../lab/mail/names.js'
+import { ACCOUNTS, MAIL_HOST, WEBHOOK_HOST, WEBHOOK_LOG, webhookUrl } from '../../lab/mail/names.js'
+import { playJob } from '../../lab/play-job.js'
+import { watcherPaths } from '../../src/domain/relay/watcher.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { GatesResult } from '../../src/workflows/drift-gates.js'
 import type { EmailRelayResult } from '../../src/workflows/email-relay.js'
 import { testLab } from '../support/lab.js'
-import { startUp } from '../support/nightshift.js'
+import { nightshift, startUp } from '../support/nightshift.js'
 import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
 
 const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
-const lab = await testLab('email-relay', { hosts: ['pve', 'proxmox-home', MAIL_HOST], state: 'as-found' })
+const lab = await testLab('email-relay', { hosts: ['pve', 'proxmox-home', MAIL_HOST, WEBHOOK_HOST], state: 'as-found' })
 const { name } = lab
 const undo: (() => Promise<unknown>)[] = []
 let place: TestPlace
@@ -54,17 +56,22 @@ const inboxOf = async (address: string) => {
 const mailRoot = (host: LabHost, subject: string) =>
   host.exec(['sendmail', '-i', 'root'], { stdin: `Subject: ${subject}\n\nSomething on this host has to say something.\n` })
 
+const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1)
+/** A job of the host's own. */
+const SOON = ['--id', 'soon', '--schedule', '21:00', '--storage', 'synology-backups', '--vmid', '105', '--enabled', '1']
+
 const start = (host: string) =>
   client.workflow.start('emailRelay', { workflowId: `relay/${host}`, taskQueue: `nightshift-${name}`, args: [{ host, requestedBy: 'ronny' }] })
 const gatesNow = async () =>
   (await client.workflow.execute('driftGates', { workflowId: `gates/${name}`, taskQueue: `nightshift-${name}`, args: [] })) as GatesResult
 const gateOf = async (host: string) => (await gatesNow()).gates.find(({ id }) => id === `mail-route/${host}`)
 
-async function approved(handle: WorkflowHandle): Promise<PlanView['plans'][number]> {
+/** @param after the digest of the plan before */
+async function approved(handle: WorkflowHandle, after?: string): Promise<PlanView['plans'][number]> {
   let view: PlanView | undefined
   await eventually('the plan waits for an answer', async () => {
     view = await handle.query<PlanView>('plan')
-    return view.state === 'waiting for approval'
+    return view.state === 'waiting for approval' && view.plans[0]?.digest !== after
   })
   const plan = view?.plans[0]
   if (plan === undefined) throw new Error('there is no plan')
@@ -73,36 +80,44 @@ async function approved(handle: WorkflowHandle): Promise<PlanView['plans'][numbe
 }
 
 describe('emailRelay', () => {
-  it('turns a host that mails a personal inbox to the relay, reads three kinds of mail back, and the gate passes until something leads elsewhere again', async () => {
+  it('turns a host that mails a personal inbox to the relay with its watcher, settles its old queue by decision, reads three kinds of mail back, and the gate passes until something leads elsewhere again', async () => {
     const home = lab.host('proxmox-home')
-    await place.edit('email-relay.yaml', (document) => document.delete('watcher'))
+    const server = lab.host(MAIL_HOST)
+    await home.exec(['pvesh', 'create', '/cluster/backup', ...SOON])
+    await place.edit('email-relay.yaml', (document) => {
+      document.setIn(['watcher', 0, 'webhook'], webhookUrl(lab.record.subnet))
+      document.setIn(['hosts', 1, 'old_queue'], 'flush')
+    })
     await mailRoot(home, 'before the relay')
     await eventually('the personal inbox got it', async () => (await inboxOf(PERSONAL)).includes('Subject: before the relay'))
+    await server.exec(['systemctl', 'stop', 'postfix'])
+    undo.push(() => server.exec(['systemctl', 'start', 'postfix']))
+    await home.exec(['sendmail', '-i', RONNY], { stdin: 'Subject: could not be sent\n\nIt waits.\n' })
+    await eventually('it waits', async () => (await shell(home, 'postqueue -j')).includes('"deferred"'))
+    await server.exec(['systemctl', 'start', 'postfix'])
     expect(await gateOf('proxmox-home')).toMatchObject({ state: 'failed' })
 
     const handle = await start('proxmox-home')
     const plan = await approved(handle)
-    expect(plan.steps.map(({ id }) => id)).toEqual(['write /etc/postfix/sasl_passwd', 'set postfix', 'set target mail-to-root', 'write /etc/aliases'])
-    // Then a job of its own runs, and packages change.
-    await home.exec([
-      'pvesh',
-      'create',
-      '/cluster/backup',
-      '--id',
-      'soon',
-      '--schedule',
-      '*:0/1',
-      '--storage',
-      'synology-backups',
-      '--vmid',
-      '105',
-      '--enabled',
-      '1',
+    expect(plan.steps.map(({ id }) => id)).toEqual([
+      'write /etc/postfix/sasl_passwd',
+      'set postfix',
+      'set target mail-to-root',
+      'write /etc/aliases',
+      "write the watcher's script",
+      "write the watcher's service",
+      "write the watcher's timer",
+      'start the watcher',
     ])
+    expect(JSON.stringify(plan.facts.queue)).toContain(RONNY)
+    // Then a job of its own runs, and packages change.
     await eventually('the proofs are there', async () => (await inboxOf(RONNY)).includes('Subject: Test notification'))
     await shell(home, 'touch /var/lib/dpkg/status')
+    await playJob(home, 'soon')
+    const queue = await approved(handle, plan.digest)
+    expect(queue).toMatchObject({ title: 'What waits in the queue of proxmox-home: flush', steps: [{ id: 'flush old queue', diff: [{ from: RONNY }] }] })
     const result = (await handle.result()) as EmailRelayResult
-    expect(result, result.message).toMatchObject({ state: 'done', gate: { state: 'passed' } })
+    expect(result, result.gate?.message ?? result.message).toMatchObject({ state: 'done', gate: { state: 'passed' } })
     const way = { path: ['pve.home.lan', 'mail.spine.ronny.works'], protocol: 'ESMTPSA', sender: ALERTS }
     expect(result.proof).toMatchObject({
       mailToRoot: {
@@ -114,8 +129,17 @@ describe('emailRelay', () => {
       },
       notification: { subject: 'Test notification', ...way },
       job: { subject: expect.stringMatching(/^vzdump backup status \(pve/), ...way },
+      oldQueue: { decision: 'flush', state: 'applied', digest: queue.digest },
       watched: { packages: { changedAt: expect.any(String) }, bounced: [] },
     })
+    await eventually('what waited has come', async () => (await inboxOf(RONNY)).includes('Subject: could not be sent'))
+    const receipts = JSON.parse((await nightshift(place, ['receipts', 'list', '--json'])).stdout) as { number: number; kind: string }[]
+    const receipt = receipts.findLast(({ kind }) => kind === 'emailRelay')?.number
+    const { stdout: shown } = await nightshift(place, ['receipts', 'show', String(receipt), '--json'])
+    expect(
+      [plan.digest, queue.digest].filter((digest) => !shown.includes(digest)),
+      shown,
+    ).toEqual([])
 
     await mailRoot(home, 'after the relay')
     await eventually('it is in our own mailbox', async () => (await inboxOf(RONNY)).includes('Subject: after the relay'))
@@ -125,7 +149,9 @@ describe('emailRelay', () => {
     expect(JSON.stringify([plan, result])).not.toContain(password)
     expect(JSON.stringify((await handle.fetchHistory()).events)).not.toContain(password)
 
-    expect(await gateOf('proxmox-home')).toMatchObject({ state: 'passed', next: null })
+    const gates = await gatesNow()
+    expect(gates.gates.find(({ id }) => id === 'mail-route/proxmox-home')).toMatchObject({ state: 'passed', next: null })
+    expect(gates.gates.find(({ id }) => id === 'watcher/proxmox-home')?.reason).toMatch(/^(no_way|no_mark|ok)$/)
     // What a package of another version writes into root's .forward.
     await shell(home, 'echo "|/usr/bin/proxmox-mail-forward" >> /root/.forward')
     expect(await gateOf('proxmox-home')).toMatchObject({
@@ -133,6 +159,37 @@ describe('emailRelay', () => {
       message: 'proxmox-home: /root/.forward, found |/usr/libexec/proxmox-mail-forward and |/usr/bin/proxmox-mail-forward',
       next: `nightshift run emailRelay '{"host":"proxmox-home"}'`,
     })
+
+    // Its ways are those of the host: the relay that was set up, and what posts there.
+    await shell(home, 'ln -s "$(command -v busybox)" /usr/local/bin/wget')
+    undo.push(() => home.exec(['rm', '-f', '/usr/local/bin/wget']))
+    const watcher = watcherPaths(name)
+    expect(await shell(home, `systemctl is-active ${nameOf(watcher.timer)}; systemctl is-enabled ${nameOf(watcher.timer)}`)).toBe('active\nenabled\n')
+    await shell(
+      home,
+      `systemctl stop ${nameOf(watcher.timer)}; touch -d '2 hours ago' ${watcher.script}; rm -f ${watcher.folder}/*; systemctl reset-failed ${nameOf(watcher.service)}; systemctl start ${nameOf(watcher.service)}`,
+    )
+    const posts = (await shell(lab.host(WEBHOOK_HOST), `grep -F 'nightshift of ${name} is silent' ${WEBHOOK_LOG} || true`)).split('\n').filter(Boolean)
+    expect(posts.map((line) => (JSON.parse(line) as { headers: Record<string, string>; body: string }).headers.title)).toEqual([
+      `nightshift of ${name} is silent`,
+    ])
+    await eventually('by mail too', async () => (await inboxOf(RONNY)).includes(`Subject: nightshift of ${name} is silent`))
+
+    await place.edit('email-relay.yaml', (document) => document.delete('watcher'))
+    await shell(home, `systemctl start ${nameOf(watcher.timer)}`)
+    const again = await start('proxmox-home')
+    const away = await approved(again)
+    expect(away.steps.map(({ id }) => id)).toEqual([
+      'write /root/.forward',
+      'stop the watcher',
+      "remove the watcher's timer",
+      "remove the watcher's service",
+      "remove the watcher's script",
+      "remove the watcher's folder",
+    ])
+    const left = `ls -d ${watcher.script} ${watcher.service} ${watcher.timer} ${watcher.folder} 2>/dev/null || true`
+    await eventually('it is gone', async () => (await shell(home, left)) === '')
+    await again.terminate('the watch waits for the next job')
   }, 420_000)
 
   it('takes everything back when the server refuses the login, and leaves no test mail behind', async () => {
