@@ -20,7 +20,7 @@ export interface Enrolled {
 
 export interface EnrolledEdits {
   readonly effects: readonly Extract<Effect, { kind: 'runbook' }>[]
-  /** What changes, for people. */
+  /** What the files say afterwards, for people; the same when an attempt before this one wrote some of it and its answer was lost. */
   readonly words: readonly string[]
   readonly target: string
 }
@@ -58,9 +58,9 @@ export function editsFor(set: RunbookSet, enrolled: Enrolled): EnrolledEdits {
       ...(calendar.length > 0 ? [{ kind: 'runbook' as const, file: 'calendar' as const, edits: calendar }] : []),
     ],
     words: [
-      known === undefined ? `inventory.yaml: added ${id}` : inventory.length > 0 ? `inventory.yaml: ${id} enabled` : `inventory.yaml: ${id} was enabled`,
-      ...(producer.length > 0 ? [`estate.yaml: produced_by of ${id}`] : []),
-      ...(calendar.length > 0 ? [`calendar.yaml: guest ${vmid} in event ${event?.id}`] : []),
+      `inventory.yaml: ${id} is enabled`,
+      `estate.yaml: produced_by of ${id}`,
+      ...(event === undefined ? [] : [`calendar.yaml: guest ${vmid} in event ${event.id}`]),
     ],
     target: id,
   }

@@ -135,7 +135,7 @@ describe('an enrollment', { timeout: 240_000 }, () => {
     await handle.signal('look')
     await bench.answer(handle, /Guest 299 into job/)
     const { guests } = await bench.outcomes(handle)
-    expect(guests).toMatchObject([{ vmid: 299, outcome: 'proven', written: expect.arrayContaining(['inventory.yaml: added vm-299-new-shop-primary']) }])
+    expect(guests).toMatchObject([{ vmid: 299, outcome: 'proven', written: expect.arrayContaining(['inventory.yaml: vm-299-new-shop-primary is enabled']) }])
     expect(await bench.isEnabled(299)).toBe(true)
     expect(await bench.read('estate.yaml')).toContain('vm-299-new-shop-primary')
   })
