@@ -1,5 +1,5 @@
 /** `nightshift plan`: what a run wants to do, what it waits for, and how to answer. */
-import { ServiceError, WorkflowNotFoundError } from '@temporalio/client'
+import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client'
 import { renderPlanText } from '../domain/change/render.js'
 import { inert } from '../domain/render/inert.js'
 import type { PlanView } from '../workflows/approval.js'
@@ -8,6 +8,9 @@ import { estateIdOf } from './estate-id.js'
 import { UsageError } from './usage-error.js'
 
 const DEADLINE_MS = 15_000
+
+/** gRPC's codes for "nobody could answer just now": cancelled (by our own deadline); deadline exceeded; resource exhausted (others' questions fill the run's buffer); unavailable. */
+const NOBODY_ANSWERS: readonly number[] = [1, 4, 8, 14]
 
 /** What the run says, and how it ended if it has. */
 export type ShownPlan = PlanView & { readonly ended: { readonly status: string; readonly at: string } | null }
@@ -41,8 +44,8 @@ export function asAnswer(error: unknown, workflowId: string): unknown {
   if (/did not register a handler for|unknown queryType|unknown update/i.test(error.message)) {
     return new UsageError(`${workflowId} is a run without a plan`, 'nightshift runs --open shows which runs ask for something')
   }
-  const isLate = error instanceof ServiceError || error.name === 'WorkflowUpdateRPCTimeoutOrCancelledError'
-  if (isLate && /deadline|timed? ?out|unavailable/i.test(`${error.message} ${String(error.cause)}`)) return new NoAnswer(`no worker answers for ${workflowId}`)
+  const isUnanswered = error instanceof ServiceError && isGrpcServiceError(error.cause) && NOBODY_ANSWERS.includes(error.cause.code)
+  if (isUnanswered || error.name === 'WorkflowUpdateRPCTimeoutOrCancelledError') return new NoAnswer(`no worker answers for ${workflowId}`)
   return error
 }
 
