@@ -56,7 +56,7 @@ export async function readVzdump(ssh: SshRunner, route: HostRoute, questions: Vz
 }
 
 /**
- * An activity that only reads a host: beats while it waits.
+ * An activity that only reads a host.
  * @returns what was read, redacted, as gzip'd JSON in base64: a history keeps it
  * @throws ApplicationFailure `HostUnread` (retryable), or `NotBelieved` (asking again does not help)
  */

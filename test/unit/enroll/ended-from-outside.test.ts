@@ -1,22 +1,16 @@
 /** Enrollments that are ended from outside, and two of one job, on a host in a folder, under skipped time. */
-import { fileURLToPath } from 'node:url'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { EnrollmentBench } from '../../support/enrollment-bench.js'
-import { startTimeSkipping } from '../../support/time-skipping.js'
+import { startSkippingWorkflows } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
 let bundle: WorkflowBundleWithSourceMap
 let bench: EnrollmentBench
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  bundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
-  env = await startTimeSkipping()
+  ;({ env, bundle } = await startSkippingWorkflows())
 }, 120_000)
 afterAll(async () => {
   await env?.teardown()
@@ -54,7 +48,8 @@ describe('an enrollment', { timeout: 240_000 }, () => {
       message: expect.stringContaining('the change was made and stays'),
       receipt: { number: 1 },
     })
-    expect((await bench.waitOf(handle).describe()).status.name).toBe('CANCELLED')
+    // The wait ends after the run that asked for its end.
+    await expect.poll(async () => (await bench.waitOf(handle).describe()).status.name, { timeout: 60_000 }).toBe('CANCELLED')
     expect(bench.state.enrollments.list()).toEqual([])
     expect([await bench.jobGuests(), await bench.isEnabled(211)]).toEqual(['200,211', false])
   })

@@ -1,22 +1,16 @@
 /** Enrollments from their question to their end, on a host in a folder, under skipped time. */
-import { fileURLToPath } from 'node:url'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { EnrollmentBench, JOB, STORAGE } from '../../support/enrollment-bench.js'
-import { startTimeSkipping } from '../../support/time-skipping.js'
+import { startSkippingWorkflows } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
 let bundle: WorkflowBundleWithSourceMap
 let bench: EnrollmentBench
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  bundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
-  env = await startTimeSkipping()
+  ;({ env, bundle } = await startSkippingWorkflows())
 }, 120_000)
 afterAll(async () => {
   await env?.teardown()

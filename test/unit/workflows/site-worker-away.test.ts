@@ -1,11 +1,10 @@
 /** A site whose own worker is away while something is to be done there: the run waits, says for whom, and goes on when the worker is back. */
-import { fileURLToPath } from 'node:url'
 import type { WorkflowHandle } from '@temporalio/client'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { eventually } from '../../support/place.js'
-import { startTimeSkipping } from '../../support/time-skipping.js'
+import { startSkippingWorkflows } from '../../support/time-skipping.js'
 
 vi.setConfig({ testTimeout: 90_000 })
 
@@ -13,12 +12,7 @@ let env: TestWorkflowEnvironment
 let workflowBundle: WorkflowBundleWithSourceMap
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  })
-  env = await startTimeSkipping()
+  ;({ env, bundle: workflowBundle } = await startSkippingWorkflows())
 }, 120_000)
 afterAll(async () => await env?.teardown())
 
@@ -100,7 +94,8 @@ describe('while the worker of a site is away', () => {
     }
     await away('away-enroll', 'vzdumpEnrollment', input, home, site, async (handle) => {
       await eventually('a look', async () => (await detailsOf(handle)) === '**wait** · Waiting for guest 300 of pve to exist.')
-      expect(looks).toBe(1)
+      // Skipped time may have come to the next look already.
+      expect(looks).toBeGreaterThan(0)
       await handle.terminate()
     })
   })
