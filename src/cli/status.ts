@@ -1,13 +1,16 @@
 /**
- * `nightshift status`: the last published pass, as a table or as JSON. Reads one file; loads neither Temporal nor schemas nor the database,
+ * `nightshift status`: the last published pass, with what gates and alert desk said last, as a table or as JSON. Reads three files; loads neither Temporal nor schemas nor the database,
  * so that it is quick and works when everything else is down. Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
  */
 import picocolors from 'picocolors'
 import { ConfigError } from '../domain/config-error.js'
+import { deskStatusOf, withSilences } from '../domain/desk/marks.js'
+import type { DeskSnapshot } from '../domain/desk/snapshot.js'
 import { gatesShown } from '../domain/gates.js'
 import { asOf } from '../domain/render/staleness.js'
 import { type Palette, renderStatusTable } from '../domain/render/status-table.js'
 import { EXIT_CODE_BY_SEVERITY, type StatusDocument } from '../domain/status.js'
+import { readDeskFile } from '../state/desk-file.js'
 import { readGatesFile } from '../state/gates-file.js'
 import { stateDirectory } from '../state/location.js'
 import { readStatusFile } from '../state/status-file.js'
@@ -49,7 +52,7 @@ export async function status(options: StatusOptions, now: Date = new Date()): Pr
       'unset NIGHTSHIFT_STATE, or name the configuration folder that belongs to it',
     )
   }
-  const document = { ...asOf(published, now), gates: gatesShown(readGatesFile(dir), now) }
+  const document = { ...withDesk(asOf(published, now), readDeskFile(dir), now), gates: gatesShown(readGatesFile(dir), now) }
   printStatus(document, { json: options.json, all: options.all, now })
   return EXIT_CODE_BY_SEVERITY[document.verdict]
 }
@@ -62,6 +65,12 @@ export function printStatus(document: StatusDocument, options: { readonly json: 
   }
   const palette = terminalPalette(wantsColour())
   process.stdout.write(renderStatusTable(document, { width: outputWidth(), now: options.now ?? new Date(), palette, all: options.all === true }))
+}
+
+/** The desk speaks between passes too: what was silenced or sent since the pass shows at once. */
+function withDesk(published: StatusDocument, desk: DeskSnapshot | undefined, now: Date): StatusDocument {
+  if (desk === undefined) return published
+  return { ...published, targets: withSilences(published.targets, desk, now.getTime()), desk: deskStatusOf(desk) }
 }
 
 function readPublished(dir: string): StatusDocument | undefined {

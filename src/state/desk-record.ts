@@ -2,13 +2,13 @@
  * What the state folder keeps for the alert desk: what was told to it last (so that only changes travel), its last word about itself (`desk.json`),
  * and the record of its decisions. Lost, the desk is told everything anew.
  */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Told } from '../domain/desk/monitor-report.js'
 import { NOTHING_TOLD } from '../domain/desk/monitor-report.js'
 import type { DeskReport } from '../domain/desk/report.js'
 import type { DeskSnapshot } from '../domain/desk/snapshot.js'
 import type { Decision } from '../domain/desk/state.js'
+import { readDeskFile } from './desk-file.js'
 import { writeDurably } from './durable-file.js'
 import { STATE_NAMES } from './location.js'
 import { column, integer, type Table, text } from './table.js'
@@ -70,17 +70,6 @@ export class DeskRecord {
 
   snapshot(): DeskSnapshot | undefined {
     return readDeskFile(this.dir)
-  }
-}
-
-/** The desk's last word; undefined when there is none that can be read. Takes no lock: the file is replaced as a whole. */
-export function readDeskFile(dir: string): DeskSnapshot | undefined {
-  try {
-    const document = JSON.parse(readFileSync(join(dir, STATE_NAMES.desk), 'utf8')) as Partial<DeskSnapshot> | null
-    const isOurs = document?.schema === 'nightshift.desk/1' && Array.isArray(document.incidents) && Array.isArray(document.silences)
-    return isOurs ? (document as DeskSnapshot) : undefined
-  } catch {
-    return undefined
   }
 }
 

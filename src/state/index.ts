@@ -3,7 +3,8 @@
  * In here: files and their safety. Not in here: what a status says (`src/domain/judge`), how it looks (`src/domain/render`).
  * `status-file.ts` and `location.ts` may be imported by themselves: they load nothing big.
  */
-export { DeskRecord, decisionsAbout, readDeskFile } from './desk-record.js'
+export { readDeskFile } from './desk-file.js'
+export { DeskRecord, decisionsAbout } from './desk-record.js'
 export { isDiskFull, StateError, StateLocked, StateOfAnotherEstate, StateUnusable, StateWriteFailed } from './errors.js'
 export { STATE_NAMES, stateDirectory } from './location.js'
 export type { Proof, ProofKey, ProofLevel } from './proofs.js'

@@ -1,8 +1,9 @@
 /** What people order: acknowledge, silence, end a silence, close an adopted queue. Each refuses with the reason, before anything changes. */
 import { sha256Hex } from '../canonical.js'
+import { isSilencedBy } from './silences.js'
 import type { AdoptedQueue, DeskState, Incident, Silence } from './state.js'
 import { bullet, entry, paragraph } from './text.js'
-import { type DeskStep, isSilencedBy, Turn } from './turn.js'
+import { type DeskStep, Turn } from './turn.js'
 
 export interface AckOrder {
   /** Id or key of an incident. */

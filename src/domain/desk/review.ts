@@ -5,8 +5,9 @@
 import { type Route, routeOf } from './contract.js'
 import { isOwnDelivery, watchDelivery } from './delivery-incidents.js'
 import { type Addressed, mailDigest, mailProblems, mailRecoveries, mailRepeat, mailSilenceOver } from './mails.js'
+import { isSilencedBy } from './silences.js'
 import type { DeskState, Incident } from './state.js'
-import { type DeskStep, isSilencedBy, Turn } from './turn.js'
+import { type DeskStep, Turn } from './turn.js'
 import { watchRecord } from './watch-record.js'
 import { watchReports } from './watch-reports.js'
 

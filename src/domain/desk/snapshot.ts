@@ -1,9 +1,10 @@
 /** What the desk last said about itself, kept in the state folder: for `nightshift alerts`, for the marks in the status, for whoever watches the desk. */
 import { withFindings } from '../judge/runbook-findings.js'
 import type { Finding, Instant, Severity, StatusDocument } from '../status.js'
+import { deskStatusOf, withSilences } from './marks.js'
 import type { SecondChannelState } from './second-channel.js'
+import { isSilencedBy } from './silences.js'
 import type { AdoptedQueue, CanaryState, DeskState, Incident, Silence } from './state.js'
-import { isSilencedBy } from './turn.js'
 
 export interface IncidentRow {
   readonly id: string
@@ -144,48 +145,10 @@ export function firstUntaken(passes: readonly { readonly takenAt: Instant }[], s
 export function withDeskMarks(status: StatusDocument, snapshot: DeskSnapshot | undefined, untakenSince: Instant | null = null): StatusDocument {
   if (snapshot === undefined) return status
   const now = Date.parse(status.takenAt)
-  const silencedUntil = (subject: string): Instant | null => {
-    const ends = snapshot.silences
-      .filter(({ matching, until }) => Date.parse(until) > now && isSilencedBy({ id: '', key: subject, subject }, { matching }))
-      .map(({ until }) => until)
-    return ends.sort().at(-1) ?? null
-  }
-  const byTarget = new Map<string, Instant>()
-  for (const row of snapshot.incidents) {
-    if (row.silencedUntil !== null && Date.parse(row.silencedUntil) > now) byTarget.set(row.subject, row.silencedUntil)
-  }
   const marked: StatusDocument = {
     ...status,
-    targets: status.targets.map((row) => {
-      const subject = `${row.site}/target/${row.id}`
-      return { ...row, silencedUntil: byTarget.get(subject) ?? silencedUntil(subject) }
-    }),
-    desk: {
-      takenAt: snapshot.takenAt,
-      passId: snapshot.passId,
-      open: snapshot.incidents.length,
-      silences: snapshot.silences.length,
-      outbox: snapshot.outbox,
-      canary:
-        snapshot.canary === null
-          ? null
-          : {
-              state: snapshot.canary.state,
-              sentAt: isoOrNull(snapshot.canary.sentAtMs),
-              arrivedAt: isoOrNull(snapshot.canary.arrivedAtMs),
-              detail: snapshot.canary.detail,
-            },
-      ...(snapshot.secondChannel === undefined
-        ? {}
-        : {
-            secondChannel: {
-              state: snapshot.secondChannel.state,
-              askedAt: iso(snapshot.secondChannel.askedAtMs),
-              settledAt: isoOrNull(snapshot.secondChannel.settledAtMs),
-              detail: snapshot.secondChannel.detail,
-            },
-          }),
-    },
+    targets: withSilences(status.targets, snapshot, now),
+    desk: deskStatusOf(snapshot),
   }
   return withFindings(marked, deskFindings(status, snapshot, untakenSince, now))
 }

@@ -2,6 +2,7 @@
 import { sha256Hex } from '../canonical.js'
 import type { Severity } from '../status.js'
 import type { WebhookNotice } from './delivery.js'
+import { isSilencedBy } from './silences.js'
 import type { Decision, DecisionWord, DeskState, Incident, MailKind, Silence, Told } from './state.js'
 import { MOST_REFERENCES } from './state.js'
 import { headerText } from './text.js'
@@ -149,14 +150,6 @@ export class Turn {
   silenceOf(incident: Incident): Silence | undefined {
     return this.state.silences.find((silence) => silence.untilMs > this.nowMs && isSilencedBy(incident, silence))
   }
-}
-
-export function isSilencedBy(incident: Pick<Incident, 'id' | 'key' | 'subject'>, silence: Pick<Silence, 'matching'>): boolean {
-  const { matching } = silence
-  if (matching === incident.id || matching === incident.key || matching === incident.subject) return true
-  if (!matching.includes('*')) return false
-  const pieces = matching.split('*').map((piece) => piece.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${pieces.join('.*')}$`).test(incident.subject)
 }
 
 /** What is known of a thread after one more message in it. */

@@ -2,6 +2,8 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { snapshotOf } from '../../../src/domain/desk/snapshot.js'
+import { newDesk } from '../../../src/domain/desk/state.js'
 import type { Severity, StatusDocument } from '../../../src/domain/status.js'
 import { troubled } from '../render/documents.js'
 import { aStatus } from '../state/status-fixture.js'
@@ -46,6 +48,20 @@ describe('nightshift status', () => {
     const result = await status(['--json'])
     expect(JSON.parse(result.stdout)).toEqual({ ...document, gates: [] })
     expect(result).toMatchObject({ exitCode: 2, stderr: '' })
+  })
+
+  it('shows what the alert desk said since the pass: silences and the outbox, without waiting for the next pass', async () => {
+    const document = fresh(troubled())
+    const [target] = document.targets
+    publish({ ...document, takenAt: fresh().takenAt })
+    const until = new Date(Date.now() + 3_600_000).toISOString()
+    const nowMs = Date.now()
+    const desk = newDesk('lab')
+    const silence = { id: '5', matching: `${target?.site}/target/*`, by: 'ronny', reason: 'r', fromMs: nowMs, untilMs: Date.parse(until) }
+    writeFileSync(join(state, 'desk.json'), JSON.stringify(snapshotOf({ ...desk, silences: [silence] }, nowMs, { workflowId: 'desk/lab', runId: 'r' })))
+    const shown = JSON.parse((await status(['--json'])).stdout) as StatusDocument
+    expect(shown.targets.find(({ id }) => id === target?.id)?.silencedUntil).toBe(until)
+    expect(shown.desk).toMatchObject({ open: 0, silences: 1, outbox: { depth: 0 } })
   })
 
   it('takes nobody’s word after three periods: unknown, stale, exit code 3', async () => {
