@@ -22,9 +22,10 @@ import type { DeskActivities } from '../activities/desk.js'
 import { isCanaryDue, refusalOfCanary, sendCanary, settleCanary } from '../domain/desk/canary.js'
 import { DELIVERY_DEADLINE_SECONDS, type DeliveredAnswer, type DeliveryActivities, type SendResult, type WebhookResult } from '../domain/desk/delivery.js'
 import { deskDetails } from '../domain/desk/details.js'
+import { foldOutbox } from '../domain/desk/fold.js'
 import type { AlertDeskInput, DeskEvidence } from '../domain/desk/messages.js'
 import * as orders from '../domain/desk/orders.js'
-import { foldOutbox, nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../domain/desk/outbox.js'
+import { isNearingLimit, nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../domain/desk/outbox.js'
 import { receive } from '../domain/desk/receive.js'
 import type { DeskReport } from '../domain/desk/report.js'
 import { nextReviewAtMs, tick } from '../domain/desk/review.js'
@@ -258,9 +259,10 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   async function deliverMails(): Promise<void> {
     for (;;) {
       if (state.outbox.length > 1) state = foldOutbox(state, Date.now())
-      const next = nextSend(state, Date.now())
+      const isPaced = isNearingLimit(state, Date.now()) && patched('paced-mails')
+      const next = nextSend(state, Date.now(), isPaced)
       if (next.kind === 'wait') {
-        const isReady = () => isLeaving || nextSend(state, Date.now()).kind !== 'wait'
+        const isReady = () => isLeaving || nextSend(state, Date.now(), isPaced).kind !== 'wait'
         if (isLeaving) return
         if (next.untilMs === null) await condition(isReady)
         else await condition(isReady, Math.max(1, next.untilMs - Date.now()), { summary: 'Until the outbox may try again' })

@@ -39,8 +39,12 @@ function heading(estate: string, site: string | null): string {
   return site === null || site === estate ? `[nightshift ${estate}]` : `[nightshift ${estate}/${site}]`
 }
 
+/** A name in a subject leaves room for what is wrong with it. */
+const MOST_NAME_CHARACTERS = 60
+const subjectName = (incident: Pick<Incident, 'subject'>): string => headerText(nameOf(incident), MOST_NAME_CHARACTERS)
+
 function named(incidents: readonly Incident[], most = 3): string {
-  const names = incidents.slice(0, most).map(nameOf)
+  const names = incidents.slice(0, most).map(subjectName)
   return incidents.length > most ? `${names.join(', ')} and ${incidents.length - most} more` : names.join(', ')
 }
 
@@ -54,12 +58,13 @@ const siteOf = (incidents: readonly Incident[]): string | null => {
   return sites.length === 1 ? (sites[0] ?? null) : null
 }
 
+/** Stands in the header for those that are not named there. */
+export const MORE_INCIDENTS = 'more'
+export const idsShown = (ids: readonly string[]): string => [...ids.slice(0, 5), ...(ids.length > 5 ? [MORE_INCIDENTS] : [])].join(',')
+
 const aboutOf = (incidents: readonly Incident[], what: string): Record<string, string> => ({
   State: what,
-  Incident: incidents
-    .slice(0, 5)
-    .map(({ id }) => id)
-    .join(','),
+  Incident: idsShown(incidents.map(({ id }) => id)),
   Subject: incidents
     .slice(0, 2)
     .map(({ subject }) => subject)
@@ -76,11 +81,17 @@ function paragraphOf(incident: Incident, nowMs: number): string {
     entry('What', whatOf(incident)),
     entry('Cause', `${incident.reason.replaceAll('_', ' ')} (${incident.condition})`),
     entry('Since', `${atText(incident.brokenAtMs)}, ${lengthText(incident.brokenAtMs, nowMs)} ago`),
-    ...(incident.lastGood === null ? [] : [entry('Last good', `${incident.lastGood.path}, of ${atText(Date.parse(incident.lastGood.at))}`)]),
+    ...lastGoodOf(incident),
     ...flapping,
-    ...(incident.next === null ? [] : [entry('Do', incident.next)]),
+    entry('Do', incident.next ?? 'nothing more is known: nightshift status shows it beside the rest'),
     entry('More', `nightshift alerts show ${incident.id}`),
   ].join('\n')
+}
+
+/** Only a target has copies; that no good one is known has to be said. */
+function lastGoodOf({ subject, lastGood }: Incident): string[] {
+  if (lastGood !== null) return [entry('Last good', `${lastGood.path}, of ${atText(Date.parse(lastGood.at))}`)]
+  return subject.split('/')[1] === 'target' ? [entry('Last good', 'none is known')] : []
 }
 
 function written(incidents: readonly Incident[], nowMs: number): string[] {
@@ -110,7 +121,7 @@ export function mailProblems(turn: Turn, found: readonly Incident[], to: Address
   const subject = options.isAdoption
     ? `${heading(estate, null)} found at adoption: ${incidents.length} ${incidents.length === 1 ? 'problem' : 'problems'}`
     : incidents.length === 1
-      ? `${heading(estate, first.site)} ${severityWord[severity]} ${nameOf(first)}: ${first.reason.replaceAll('_', ' ')}`
+      ? `${heading(estate, first.site)} ${severityWord[severity]} ${subjectName(first)}: ${first.reason.replaceAll('_', ' ')}`
       : `${heading(estate, siteOf(incidents))} ${severityWord[severity]} ${incidents.length} problems: ${named(incidents)}`
   const intro = options.isAdoption
     ? [paragraph('This is what the first look found. Each of these is told again only when it is over, and once a day while it lasts.'), '']
@@ -150,9 +161,14 @@ export function mailRepeat(turn: Turn, due: readonly Incident[]): void {
     ...to,
     subject:
       incidents.length === 1
-        ? `${heading(turn.state.estate, first.site)} STILL ${severityWord[first.severity]} ${nameOf(first)}: ${first.reason.replaceAll('_', ' ')}`
+        ? `${heading(turn.state.estate, first.site)} STILL ${severityWord[first.severity]} ${subjectName(first)}: ${first.reason.replaceAll('_', ' ')}`
         : `${heading(turn.state.estate, siteOf(incidents))} STILL ${incidents.length} problems: ${named(incidents)}`,
-    text: [...written(incidents, turn.nowMs), ...quietHint(incidents)].join('\n'),
+    text: [
+      paragraph('Told before, and still so. It is said again until it is over or acknowledged.'),
+      '',
+      ...written(incidents, turn.nowMs),
+      ...quietHint(incidents),
+    ].join('\n'),
     thread: told.references,
     identity: ['repeat', told.threadId, turn.nowMs],
     about: aboutOf(incidents, 'open'),
@@ -195,7 +211,7 @@ function mailRecovery(turn: Turn, group: readonly Over[]): void {
     recipients: told.recipients,
     subject:
       group.length === 1
-        ? `${heading(turn.state.estate, site)} ${words} ${nameOf(first.incident)} after ${lengthOf(first)}`
+        ? `${heading(turn.state.estate, site)} ${words} ${subjectName(first.incident)} after ${lengthOf(first)}`
         : `${heading(turn.state.estate, site)} ${words} ${group.length} problems: ${named(group.map(({ incident }) => incident))}`,
     text: group
       .slice(0, MOST_WRITTEN_OUT)
@@ -293,6 +309,7 @@ export function mailDigest(turn: Turn, to: Addressed, dueAtMs: number): void {
       ),
       ...(state.seen === null ? [] : [paragraph(`${state.seen.seen} of ${state.seen.expected} targets were looked at in the last pass.`)]),
       ...(oldest === undefined ? [] : [paragraph(`${state.outbox.length} messages wait in the outbox, the oldest since ${atText(oldest.queuedAtMs)}.`)]),
+      ...(all.length === 0 ? [] : [entry('More', 'nightshift alerts list')]),
       '',
     ].join('\n'),
     thread: [],

@@ -4,6 +4,7 @@
  */
 import { sha256Hex } from '../canonical.js'
 import type { DeliveredAnswer, SendResult, WebhookResult } from './delivery.js'
+import { foldNotices, MOST_PART_CHARACTERS } from './fold.js'
 import { noteSecondChannel } from './second-channel.js'
 import type { DeskState, NoticeEntry, OutboxEntry } from './state.js'
 import { headerText } from './text.js'
@@ -18,12 +19,7 @@ const REFUSED_AUTH_MS = HOUR_MS
 const REFUSED_WAY_MS = 15 * MINUTE_MS
 /** An attempt whose outcome nobody can tell is asked after for so long. */
 const GIVE_UP_ASKING_MS = 24 * HOUR_MS
-/** More than this that wait become one. */
-const MOST_WAITING = 30
-const MOST_NOTICES = 30
 const MOST_UNCONFIRMED = 20
-const MOST_PART_CHARACTERS = 3_000
-const MOST_FOLDED_CHARACTERS = 60_000
 
 export type NextSend =
   | { readonly kind: 'send'; readonly entry: OutboxEntry; readonly deliverTo: readonly string[] }
@@ -33,8 +29,11 @@ export type NextSend =
 
 const backoffMs = (attempts: number): number => (BACKOFF_MINUTES[Math.min(attempts, BACKOFF_MINUTES.length) - 1] ?? 1) * MINUTE_MS
 
-/** What to do now. A recipient with an older message waiting gets nothing newer before it. */
-export function nextSend(state: DeskState, nowMs: number): NextSend {
+/**
+ * What to do now. A recipient with an older message waiting gets nothing newer before it.
+ * @param isPaced false: until the limit is reached nothing waits (runs of before 0.2)
+ */
+export function nextSend(state: DeskState, nowMs: number, isPaced = true): NextSend {
   let untilMs: number | null = null
   const wait = (ms: number) => {
     untilMs = untilMs === null ? ms : Math.min(untilMs, ms)
@@ -48,21 +47,35 @@ export function nextSend(state: DeskState, nowMs: number): NextSend {
     if (entry.nextAttemptAtMs > nowMs || entry.unknownSinceMs !== null) wait(Math.max(entry.nextAttemptAtMs, nowMs + 1))
     else {
       const free = entry.mail.deliverTo.filter((address) => !blocked.has(address))
-      const open = free.filter((address) => limitedUntilMs(state, address, nowMs) === null)
+      const open = free.filter((address) => limitedUntilMs(state, address, nowMs, isPaced) === null)
       if (open.length > 0) return { kind: 'send', entry, deliverTo: open }
-      for (const address of free) wait(limitedUntilMs(state, address, nowMs) ?? nowMs)
+      for (const address of free) wait(limitedUntilMs(state, address, nowMs, isPaced) ?? nowMs)
     }
     if (!isAside) for (const address of entry.mail.deliverTo) blocked.add(address)
   }
   return { kind: 'wait', untilMs }
 }
 
+/** The last quarter of an hour's limit is spread over the hour: then nothing waits for as long as a quarter of an hour. */
+const FAST_PART = 0.75
+
+const hourLimit = (state: DeskState): number => state.contract?.limits.mailsPerHour ?? 20
+const sentLately = (state: DeskState, address: string, nowMs: number): number[] => (state.sent[address] ?? []).filter((time) => time > nowMs - HOUR_MS)
+
+/** True when somebody has been sent so much within the hour that what follows is spread. */
+export function isNearingLimit(state: DeskState, nowMs: number): boolean {
+  return Object.keys(state.sent).some((address) => sentLately(state, address, nowMs).length >= Math.ceil(hourLimit(state) * FAST_PART))
+}
+
 /** When the recipient may be sent something again; null: now. */
-function limitedUntilMs(state: DeskState, address: string, nowMs: number): number | null {
-  const limit = state.contract?.limits.mailsPerHour ?? 20
-  const recent = (state.sent[address] ?? []).filter((time) => time > nowMs - HOUR_MS)
-  if (recent.length < limit) return null
-  return (recent[recent.length - limit] ?? nowMs) + HOUR_MS + 1
+function limitedUntilMs(state: DeskState, address: string, nowMs: number, isPaced: boolean): number | null {
+  const limit = hourLimit(state)
+  const recent = sentLately(state, address, nowMs)
+  if (recent.length >= limit) return (recent[recent.length - limit] ?? nowMs) + HOUR_MS + 1
+  const fast = Math.ceil(limit * FAST_PART)
+  if (!isPaced || recent.length < fast) return null
+  const nextMs = Math.min((recent.at(-1) ?? nowMs) + HOUR_MS / (limit - fast), (recent[recent.length - fast] ?? nowMs) + HOUR_MS + 1)
+  return nextMs > nowMs ? nextMs : null
 }
 
 /** One attempt came back. */
@@ -215,57 +228,6 @@ function carry(state: DeskState, entry: OutboxEntry, recipients: readonly string
   return foldNotices(turn.end().state)
 }
 
-/**
- * Makes one message of many where the limit is near or many wait: folded, never dropped, in their order.
- * Messages that were tried already stay as they are: the server may have them.
- */
-export function foldOutbox(state: DeskState, nowMs: number): DeskState {
-  const groups = new Map<string, OutboxEntry[]>()
-  for (const entry of state.outbox) {
-    if (entry.unknownSinceMs !== null || entry.mayBeDouble || entry.kind === 'canary') continue
-    if (entry.attempts > 0 && state.outbox.length <= MOST_WAITING) continue
-    const key = JSON.stringify([entry.mail.from, entry.mail.deliverTo])
-    groups.set(key, [...(groups.get(key) ?? []), entry])
-  }
-  let next = state
-  for (const group of groups.values()) {
-    const [first] = group
-    if (first === undefined || group.length < 2) continue
-    if (group.length <= MOST_WAITING && !isNearLimit(state, first.mail.deliverTo, nowMs)) continue
-    next = { ...next, outbox: next.outbox.flatMap((entry) => (entry === first ? [folded(state, group, nowMs)] : group.includes(entry) ? [] : [entry])) }
-  }
-  return next
-}
-
-function isNearLimit(state: DeskState, addresses: readonly string[], nowMs: number): boolean {
-  const limit = state.contract?.limits.mailsPerHour ?? 20
-  return addresses.some((address) => (state.sent[address] ?? []).filter((time) => time > nowMs - HOUR_MS).length >= Math.ceil(limit / 2))
-}
-
-function folded(state: DeskState, group: readonly OutboxEntry[], nowMs: number): OutboxEntry {
-  const parts = group.map(({ mail }) => `== ${mail.subject}\n== ${mail.date}\n\n${cut(mail.text, MOST_PART_CHARACTERS)}`)
-  const last = group.at(-1)
-  const turn = new Turn({ ...state, outbox: [] }, nowMs)
-  const [first] = group
-  turn.mail({
-    kind: 'folded',
-    severity: group.some(({ severity }) => severity === 'critical') ? 'critical' : (last?.severity ?? 'warning'),
-    sender: first?.mail.from ?? '',
-    recipients: first?.mail.to ?? [],
-    subject: `[nightshift ${state.estate}] ${group.length} messages in one, the last: ${last?.mail.subject.replace(/^Re: /, '') ?? ''}`,
-    text: cut(parts.join('\n\n'), MOST_FOLDED_CHARACTERS),
-    thread: [],
-    identity: group.map(({ mail }) => mail.messageId),
-    about: { State: 'folded', Count: String(group.length) },
-  })
-  const [made] = turn.end().state.outbox
-  if (made === undefined || first === undefined) throw new RangeError('nothing to fold')
-  const references = group.map(({ mail }) => mail.messageId).slice(-10)
-  return { ...made, queuedAtMs: first.queuedAtMs, mail: { ...made.mail, deliverTo: first.mail.deliverTo, references } }
-}
-
-const cut = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most)}\n… (cut; nightshift alerts list has all)\n`)
-
 export type NextNotice = { readonly kind: 'send'; readonly notice: NoticeEntry } | { readonly kind: 'wait'; readonly untilMs: number | null }
 
 export function nextNotice(state: DeskState, nowMs: number): NextNotice {
@@ -283,14 +245,4 @@ export function settleNotice(before: DeskState, id: string, result: WebhookResul
     each.id === id ? { ...each, attempts: each.attempts + 1, nextAttemptAtMs: nowMs + pause(each.attempts + 1) } : each,
   )
   return foldNotices({ ...state, notices })
-}
-
-function foldNotices(state: DeskState): DeskState {
-  if (state.notices.length <= MOST_NOTICES) return state
-  const [first] = state.notices
-  if (first === undefined) return state
-  const titles = state.notices.flatMap(({ title, text }) => (text.startsWith('• ') ? text.split('\n') : [`• ${title}`]))
-  const text = [...(titles.length > 100 ? [`• ${titles.length - 100} older ones`] : []), ...titles.slice(-100)].join('\n')
-  const id = `folded.${sha256Hex(state.notices.map((notice) => notice.id).join('\n')).slice(0, 16)}`
-  return { ...state, notices: [{ ...first, id, title: `[nightshift ${state.estate}] ${state.notices.length} messages in one`, text, severity: 'critical' }] }
 }

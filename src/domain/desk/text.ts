@@ -7,7 +7,13 @@ const WIDTH = 72
 /** One line without control characters, at most `most` characters: for headers and for anything that came from a host. */
 export function headerText(text: string, most: number): string {
   const line = inert(text).replace(/ {2,}/g, ' ').trim()
-  return line.length <= most ? line : `${line.slice(0, most - 1).trimEnd()}…`
+  // never half of a character that takes two places
+  return line.length <= most
+    ? line
+    : `${line
+        .slice(0, most - 1)
+        .replace(/[\ud800-\udbff]$/, '')
+        .trimEnd()}…`
 }
 
 /** `2026-02-12 04:14 UTC` */
@@ -19,7 +25,11 @@ export function lengthText(fromMs: number, toMs: number): string {
   return ageInWords((toMs - fromMs) / 1000)
 }
 
-/** A labelled entry, wrapped at 72 columns with a hanging indent. Words longer than a line (paths, commands) stay whole, so that they can be copied. */
+/** A command that somebody shall copy stays on one line, as does any word that is longer than a line (a path). */
+const WORDS = /(?:ssh \S+|nightshift run \S+) '(?:[^']|'\\'')*'|\S+/g
+const wordsOf = (text: string): readonly string[] => inert(text).match(WORDS) ?? []
+
+/** A labelled entry, wrapped at 72 columns with a hanging indent. */
 export const entry = (label: string, text: string): string => hanging(label, text, 10)
 
 /** A line of a list, wrapped likewise. */
@@ -29,8 +39,7 @@ function hanging(label: string, text: string, indent: number): string {
   const lines: string[] = []
   let line = label.padEnd(indent)
   let isEmpty = true
-  for (const word of inert(text).split(' ')) {
-    if (word === '') continue
+  for (const word of wordsOf(text)) {
     if (!isEmpty && line.length + 1 + word.length > WIDTH) {
       lines.push(line)
       line = ' '.repeat(indent)
@@ -47,8 +56,7 @@ function hanging(label: string, text: string, indent: number): string {
 export function paragraph(text: string): string {
   const lines: string[] = []
   let line = ''
-  for (const word of inert(text).split(' ')) {
-    if (word === '') continue
+  for (const word of wordsOf(text)) {
     if (line !== '' && line.length + 1 + word.length > WIDTH) {
       lines.push(line)
       line = word

@@ -129,7 +129,9 @@ export class Turn {
               'X-Nightshift-Estate': this.state.estate,
               'X-Nightshift-Kind': draft.kind,
               'X-Nightshift-Severity': draft.severity,
-              ...Object.fromEntries(Object.entries(draft.about).map(([name, value]) => [`X-Nightshift-${name}`, asciiHeader(value)])),
+              ...Object.fromEntries(
+                Object.entries(draft.about).flatMap(([name, value]) => (value === '' ? [] : [[`X-Nightshift-${name}`, asciiHeader(value)]])),
+              ),
             },
             date: new Date(this.nowMs).toISOString(),
           },

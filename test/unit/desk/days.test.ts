@@ -1,7 +1,8 @@
 /** Days of the desk whose every attempt goes to a real SMTP server, or finds none: what it decides and what the server says meet as they do in a run. */
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { type SmtpAccess, SmtpSender } from '../../../src/activities/delivery/smtp.js'
-import { foldOutbox, nextSend, settleSend } from '../../../src/domain/desk/outbox.js'
+import { foldOutbox } from '../../../src/domain/desk/fold.js'
+import { nextSend, settleSend } from '../../../src/domain/desk/outbox.js'
 import type { DeskFinding } from '../../../src/domain/desk/report.js'
 import { tick } from '../../../src/domain/desk/review.js'
 import { anyFreePort } from '../../../src/temporal/ports.js'

@@ -328,10 +328,26 @@ describe('texts', () => {
     expect(mail?.text).not.toMatch(/[\r\u001b\u202e]/)
   })
 
+  it('leave room in the subject for what is wrong, however long a name is, and cut no character in half', () => {
+    for (const name of ['x'.repeat(300), '\u{1f600}'.repeat(150), '\u65e5\u672c'.repeat(150)]) {
+      const { mail } = running().pass([finding(`shop/guest/pve/${name}`, { condition: 'coverage', reason: 'not_in_any_job' })]).mails[0] ?? {}
+      expect(mail?.subject).toMatch(/…: not in any job$/)
+      expect(mail?.subject).not.toMatch(/\p{Surrogate}/u)
+      expect(mail?.text).not.toMatch(/\p{Surrogate}|\\ud/u)
+    }
+  })
+
+  it('keep a command on one line, so that it can be copied', () => {
+    const command = "ssh pve 'pvesh get /nodes/pve/tasks --typefilter vzdump --limit 5 | grep '\\''vm 204'\\'''"
+    const { mail } = running().pass([finding('shop/target/vm-204', { next: `look at the job's last run: ${command}; then run it again` })]).mails[0] ?? {}
+    expect(mail?.text.split('\n').find((line) => line.includes('ssh'))).toContain(command)
+  })
+
   it('name the thing once, where its own words begin with it', () => {
     const named = finding('shop/target/vm-204', { message: 'vm-204: the newest copy is 30 h old' })
     const story = running().pass([named])
     expect(story.mails[0]?.mail.text).toContain('CRITICAL vm-204\nWhat      the newest copy is 30 h old\n')
+    expect(story.mails[0]?.mail.text, 'that there is nothing to go back to has to be said').toContain('Last good none is known\n')
     for (let pass = 0; pass < 144; pass++) story.pass([named])
     expect(story.mails.find(({ kind }) => kind === 'digest')?.mail.text).toMatch(/^Broken \(1\)\n- vm-204: the newest copy is 30 h old \(/)
   })

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { sendCanary } from '../../../src/domain/desk/canary.js'
 import type { DeliveredAnswer, SendResult } from '../../../src/domain/desk/delivery.js'
-import { foldOutbox, nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../../../src/domain/desk/outbox.js'
+import { foldOutbox } from '../../../src/domain/desk/fold.js'
+import { nextNotice, nextSend, settleAsked, settleNotice, settleSend } from '../../../src/domain/desk/outbox.js'
 import { tick } from '../../../src/domain/desk/review.js'
 import { CONTRACT, finding, HOUR_MS, SENT, START_MS, Story } from './story.js'
 
