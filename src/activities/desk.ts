@@ -34,9 +34,12 @@ export function createDeskActivities(deps: DeskDeps) {
   const { state } = deps
 
   /** What was told is noted only after it was: told twice is harmless, never told is not. */
-  async function tell(scope: string, report: DeskReport, told: Told): Promise<TellResult> {
+  async function tell(scope: string, whole: DeskReport, told: Told): Promise<TellResult> {
+    const report = bounded(whole)
+    // The desk may ask for the whole before the signal has come back.
+    if (scope !== MONITOR) state.desk.putTold(scope, { told: state.desk.told(scope).told, report: whole })
     await deps.signalDesk(report)
-    state.desk.putTold(scope, scope === MONITOR ? { told } : { told, report })
+    state.desk.putTold(scope, scope === MONITOR ? { told } : { told, report: whole })
     return {
       told: 'changes',
       changed: report.changed.length,
@@ -93,7 +96,7 @@ export function createDeskActivities(deps: DeskDeps) {
         soonStale: [],
         seen: null,
       }
-      return tell(given.scope, bounded(report), { findings: now, folded: {} })
+      return tell(given.scope, report, { findings: now, folded: {} })
     },
 
     /** Everything that a scope finds wrong, for a desk whose own list does not agree. `known`: what the desk has open in that scope. */

@@ -136,6 +136,17 @@ describe('telling the desk', () => {
   })
 })
 
+describe('another run that finds more than one signal holds', () => {
+  it('sends the frame, and the desk is read all of it', async () => {
+    const findings = Array.from({ length: 700 }, (_, index) => ({ ...finding, subject: `shop/guest/pve/${index}`, message: 'ä'.repeat(240) }))
+    const told = await activities.tellFindings({ scope: 'gates', passId: 'g1', takenAt: '2026-02-12T08:10:00.000Z', periodSeconds: 86_400, findings })
+    expect([told.changed, desk.unsure]).toEqual([0, ['gates']])
+    const whole = await activities.readWhole({ scope: 'gates', known: [] })
+    desk = receive(desk, whole, Date.parse(whole.takenAt), { isWhole: true }).state
+    expect(open()).toHaveLength(700)
+  })
+})
+
 describe('what the desk says', () => {
   const alerts = (...args: string[]) => runInProcess(['alerts', ...args, '--config', config], { NIGHTSHIFT_STATE: dir })
 
