@@ -48,6 +48,9 @@ const MOST_REFUSED = 20
 const WRITE_AGAIN_MS = 60_000
 const MOST_UNWRITTEN = { decisions: 500, evidence: 100 } as const
 
+/** A pass may be dated by a clock that was put back or ahead. Runs of before 0.2 took every date for true. */
+const doubtsClocks = () => patched('clocks-that-jump')
+
 export const reportSignal = defineSignal<[DeskReport]>('report')
 export const deskQuery = defineQuery<DeskSnapshot>('desk')
 const ackUpdate = defineUpdate<string, [orders.AckOrder]>('ack')
@@ -81,7 +84,9 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   const setState = (next: typeof state): void => take({ state: next, decisions: [] })
 
   // What comes in is decided on at once: between two awaits nothing else runs.
-  setHandler(reportSignal, (report) => take(receive(state, report, Date.now())), { description: 'What a pass of the monitor, or another run, finds wrong.' })
+  setHandler(reportSignal, (report) => take(receive(state, report, Date.now(), { isWhole: false, doubtsClocks })), {
+    description: 'What a pass of the monitor, or another run, finds wrong.',
+  })
   setHandler(deskQuery, () => snapshotOf(state, Date.now(), run()), { description: 'Open incidents, silences, outbox.' })
 
   const accept: Record<string, (order: never) => string> = {
@@ -248,7 +253,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       .map(({ key, severity, reason }) => ({ key, severity, reason }))
     try {
       const report = await stateActivities().readWhole.executeWithOptions({ summary: `Read all that is wrong in ${scope}` }, [{ scope, known }])
-      take(receive(state, report, Date.now(), { isWhole: true }))
+      take(receive(state, report, Date.now(), { isWhole: true, doubtsClocks }))
     } catch (error) {
       if (!(error instanceof ActivityFailure)) throw error
     }

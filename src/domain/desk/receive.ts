@@ -11,15 +11,21 @@ const FUTURE_TOLERANCE_MS = 120_000
 
 export type Reception = 'taken' | 'duplicate' | 'older' | 'unsure'
 
+/** A summary that a report puts off by more than this was not moved by anybody: the clock of the pass is ahead. */
+const MOST_PUT_OFF_MS = 20 * 3_600_000
+
 /** What `receive` may be told beside the report. */
 export interface ReceiveOptions {
   /** `changed` is everything that the scope finds, read whole because what we knew did not agree. */
   readonly isWhole: boolean
+  /** Whether clocks may be wrong; asked only where that makes a difference. False: as runs of before 0.2 decided. True unless told. */
+  readonly doubtsClocks?: () => boolean
 }
 
 /**
  * One report, in. A duplicate or an older one changes nothing. When what we then know has another digest than the scope's own set, nothing changes either
- * except that the scope is marked `unsure`: the whole set has to be read.
+ * except that the scope is marked `unsure`: the whole set has to be read. So it is after an older one: either it was late, and the whole set is known,
+ * or the clock that dates the passes was put back, and what counts is what is read.
  */
 export function receive(
   state: DeskState,
@@ -30,13 +36,18 @@ export function receive(
   const { scope, passId } = report
   const takenAtMs = Date.parse(report.takenAt)
   const last = state.scopes[scope]
-  const dropped = (reception: Reception) => ({
-    state: { ...state, totals: { ...state.totals, dropped: state.totals.dropped + 1 } },
+  const doubtsClocks = options.doubtsClocks ?? (() => true)
+  const unsure = [...new Set([...state.unsure, scope])]
+  const dropped = (reception: Reception, change: Partial<DeskState> = {}) => ({
+    // what was asked for is no message of anybody
+    state: options.isWhole ? state : { ...state, ...change, totals: { ...state.totals, dropped: state.totals.dropped + 1 } },
     decisions: [],
     reception,
   })
   if (last?.recent.includes(passId)) return dropped('duplicate')
-  if (last !== undefined && takenAtMs < last.takenAtMs && last.takenAtMs <= nowMs + FUTURE_TOLERANCE_MS) return dropped('older')
+  const isOlder = last !== undefined && takenAtMs < last.takenAtMs && last.takenAtMs <= nowMs + FUTURE_TOLERANCE_MS
+  if (isOlder && !doubtsClocks()) return dropped('older')
+  if (isOlder && !options.isWhole) return dropped('older', { unsure })
 
   const turn = new Turn(state, nowMs)
   turn.patch({
@@ -56,7 +67,7 @@ export function receive(
     },
     unsure: state.unsure.filter((each) => each !== scope),
     totals: { ...state.totals, reports: state.totals.reports + 1 },
-    digestDueAtMs: digestDue(state.digestDueAtMs, Date.parse(report.digestDueAt), nowMs),
+    digestDueAtMs: digestDue(state.digestDueAtMs, Date.parse(report.digestDueAt), nowMs, doubtsClocks),
     ...(report.seen === null ? {} : { seen: report.seen, soonStale: report.soonStale }),
   })
 
@@ -64,7 +75,7 @@ export function receive(
   const closing = closingOf(turn, report, options.isWhole)
   const remaining = turn.all().filter((incident) => incident.scope === scope && !incident.isAbsent && !closing.has(incident.key))
   if (!options.isWhole && setDigest(remaining) !== report.set.digest) {
-    return { state: { ...state, unsure: [...new Set([...state.unsure, scope])] }, decisions: [], reception: 'unsure' }
+    return { state: { ...state, unsure }, decisions: [], reception: 'unsure' }
   }
 
   hold(turn, report)
@@ -154,8 +165,11 @@ function changed(turn: Turn, key: string): void {
   turn.changes = { ...turn.changes, [key]: [...(turn.changes[key] ?? []), turn.nowMs].slice(-most) }
 }
 
-/** A summary that is due and not sent yet is not put off by a later report. */
-function digestDue(known: number | null, reported: number, nowMs: number): number | null {
+/** A summary that is due and not sent yet is not put off by a later report, one that was sent is not due again, and none is left out: whatever clock a pass has. */
+function digestDue(known: number | null, reported: number, nowMs: number, doubtsClocks: () => boolean): number | null {
   if (!Number.isFinite(reported)) return known
-  return known !== null && known <= nowMs ? known : reported
+  if (known === null) return reported
+  if (known <= nowMs) return known
+  const isDoubtful = reported <= nowMs || reported - known > MOST_PUT_OFF_MS
+  return isDoubtful && doubtsClocks() ? known : reported
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ack, refusalOfAck, refusalOfSilence, silence, unsilence } from '../../../src/domain/desk/orders.js'
+import { receive } from '../../../src/domain/desk/receive.js'
 import { keyOf } from '../../../src/domain/desk/report.js'
 import { CONTRACT, finding, HOUR_MS, PASS_MS, Story } from './story.js'
 
@@ -217,7 +218,7 @@ describe('the first pass ever', () => {
 })
 
 describe('reports', () => {
-  it('that come twice or late change nothing', () => {
+  it('that come twice or late change nothing; after a late one the whole is asked for, and it is known', () => {
     const story = running()
     const first = story.report([A])
     story.nowMs += PASS_MS
@@ -226,7 +227,18 @@ describe('reports', () => {
     const before = story.state
     expect(story.take(second)).toBe('duplicate')
     expect(story.take(first)).toBe('older')
-    expect({ ...story.state, totals: before.totals }).toEqual(before)
+    expect({ ...story.state, totals: before.totals }).toEqual({ ...before, unsure: ['monitor'] })
+    expect(story.take(second, true)).toBe('duplicate')
+  })
+
+  it('of a clock that was put back are read whole; a run that began before that was so drops them, as it did', () => {
+    const story = running()
+    story.take(story.report([A]))
+    const first = { ...story.report([A, B]), takenAt: new Date(story.nowMs - HOUR_MS).toISOString() }
+    expect(receive(story.state, first, story.nowMs, { isWhole: false, doubtsClocks: () => false })).toMatchObject({ reception: 'older', state: { unsure: [] } })
+    expect(story.take(first)).toBe('older')
+    expect(story.take(first, true)).toBe('taken')
+    expect(story.deliver().subjects().at(-1)).toContain('CRITICAL vm-205')
   })
 
   it('of a clock that was an hour ahead do not shut the desk to those of the right time', () => {
