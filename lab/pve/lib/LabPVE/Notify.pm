@@ -30,10 +30,11 @@ sub send_run ($run) {
 sub send_event ($make) {
   my $cfg = eval { LabPVE::NotifyConfig::read_config() } // return ['err', $@];
   my @matchers = map { { %{ $cfg->{sections}{$_} }, name => $_ } } grep { $cfg->{sections}{$_}{type} eq 'matcher' } @{ $cfg->{order} };
+  my @lines = map { ['err', $_] } LabPVE::NotifySend::left_out($cfg);
   # The API's error object is printed as Perl prints a reference, by the real program too.
-  for my $m (@matchers) { eval { LabPVE::NotifyMatch::check($m); 1 } or return ['err', '' . {}] }
+  for my $m (@matchers) { eval { LabPVE::NotifyMatch::check($m); 1 } or return (@lines, ['err', '' . {}]) }
   my $event = $make->();
-  my (@lines, %targets);
+  my %targets;
   for my $m (@matchers) {
     if ($m->{disable}) { push @lines, ['info', "skipping disabled matcher '$m->{name}'"]; next }
     next if !LabPVE::NotifyMatch::takes($m, $event);

@@ -1,69 +1,75 @@
 package LabPVE::NotifyConfig;
-# /etc/pve/notifications.cfg and /etc/pve/priv/notifications.cfg: sections, built-ins, origins, digest (proxmox-notify lib.rs, config.rs, context/pve.rs).
-# Unlike jobs.cfg, one bad line fails the whole file. Two entities exist without any file, and every write writes them out.
+# /etc/pve/notifications.cfg and /etc/pve/priv/notifications.cfg: sections, built-ins, origins, digest (proxmox-notify lib.rs, config.rs, context/pve.rs over
+# proxmox-section-config lib.rs). Unlike jobs.cfg, one bad line fails the whole file, and there are no comments. Two entities exist without any file, and every
+# write writes them out.
 use v5.36;
 use LabPVE::Env;
 use LabPVE::Error;
+use LabPVE::NotifySchema;
 
 our $FILE = '/etc/pve/notifications.cfg';
 our $PRIVATE = '/etc/pve/priv/notifications.cfg';
-
-# type → property → kind: text, integer, boolean (`true` in the file, 1 in the API) or list (one line a value).
-our %PROPERTIES = (
-  sendmail => { mailto => 'list', 'mailto-user' => 'list', 'from-address' => 'text', author => 'text', comment => 'text', disable => 'boolean' },
-  smtp => { server => 'text', port => 'integer', mode => 'text', username => 'text', mailto => 'list', 'mailto-user' => 'list', 'from-address' => 'text', author => 'text', comment => 'text', disable => 'boolean' },
-  gotify => { server => 'text', comment => 'text', disable => 'boolean' },
-  webhook => { url => 'text', method => 'text', header => 'list', body => 'text', comment => 'text', disable => 'boolean' },
-  matcher => { 'match-field' => 'list', 'match-severity' => 'list', 'match-calendar' => 'list', mode => 'text', 'invert-match' => 'boolean', target => 'list', comment => 'text', disable => 'boolean' },
-);
-our %PRIVATE_PROPERTIES = (smtp => { password => 'text' }, gotify => { token => 'text' }, webhook => { secret => 'list' });
-my %REQUIRED = (smtp => ['server', 'from-address'], gotify => ['server'], webhook => ['url', 'method']);
 
 my %BUILTIN = (
   'mail-to-root' => { type => 'sendmail', comment => "Send mails to root\@pam's email address", 'mailto-user' => ['root@pam'] },
   'default-matcher' => { type => 'matcher', comment => 'Route all notifications to mail-to-root', mode => 'all', target => ['mail-to-root'] },
 );
 
-# { name → { type, ... } } of one file; dies when any line is not as it must be. The texts of these refusals were never recorded.
-sub parse ($raw, $properties, $file) {
-  my (%sections, @order, $current, $n);
-  my $fail = sub ($what) { die "could not deserialize configuration: parsing '$file' failed - line $n - $what\n" };
-  for my $line (split /\n/, $raw) {
+sub boolean ($text) { return $text =~ /^(?:1|on|yes|true)\z/i ? 1 : $text =~ /^(?:0|off|no|false)\z/i ? 0 : die "Unable to parse boolean option.\n" }
+sub integer ($text) { return $text =~ /^[+-]?[0-9]+\z/ ? 0 + $text : die(length $text ? "invalid digit found in string\n" : "cannot parse integer from empty string\n") }
+
+# The value of one line as it is kept; dies with what is wrong with it.
+sub value_of ($type, $key, $kind, $text) {
+  my $value = $kind eq 'boolean' ? boolean($text) : $kind eq 'integer' ? integer($text) : $text;
+  my $bad = $kind eq 'boolean' ? undef : LabPVE::NotifySchema::fault($type, $key, $value);
+  die "$bad\n" if defined $bad;
+  return $value;
+}
+
+# { name → { type, ... } } of one file and the names in their order; dies when any line is not as it must be. A name that comes twice is in the order twice, as in
+# Proxmox, which then also writes it twice.
+sub parse ($raw, $properties, $required, $file) {
+  my (%sections, @order, $name, $current);
+  my $n = 0;
+  my $fail = sub ($what) { die qq{could not deserialize configuration: parsing "$file" failed: line $n - $what\n} };
+  my $finish = sub {
+    for my $k (@{ $required->{ $current->{type} } // [] }) { $fail->("property '$k' is missing and it is not optional.") if !defined $current->{$k} }
+    $sections{$name} = $current;
+    push @order, $name;
+    undef $current;
+  };
+  utf8::decode($raw);
+  my @lines = split /\r?\n/, $raw, -1;
+  pop @lines if @lines && $lines[-1] eq '';
+  for my $line (@lines) {
     $n++;
-    next if $line =~ /^\s*#/;
-    if ($line =~ /^\s*$/) { undef $current; next }
+    if ($line !~ /\S/) { $finish->() if $current; next }
     if (!$current) {
-      my ($type, $name) = $line =~ /^(\w+):\s*(\S+)\s*$/ or $fail->('syntax error - expected header');
+      (my $type, $name) = $line =~ /^(\pL[^:]*?)\s*:\s*(.*?)\s*\z/ or $fail->('syntax error (expected header)');
       $fail->("unknown section type '$type'") if !$properties->{$type};
-      $fail->('invalid name') if $name !~ /^[A-Za-z0-9_][A-Za-z0-9._-]*$/ || length $name > 32;
-      $fail->("duplicate section '$name'") if $sections{$name};
-      $current = $sections{$name} = { type => $type };
-      push @order, $name;
+      my $bad = $properties != \%LabPVE::NotifySchema::PUBLIC && $type ne 'webhook' ? undef : LabPVE::NotifySchema::name_fault($name);
+      $fail->("syntax error in section identifier: $bad") if defined $bad;
+      $current = { type => $type };
       next;
     }
-    my ($key, $value) = $line =~ /^\s+(\S+)(?:\s+(.*?))?\s*$/ or $fail->('syntax error - expected property');
+    my ($key, $text) = $line =~ /^\s+(\S+)\s(.*)\z/ or $fail->('syntax error (expected section properties)');
     my $kind = $properties->{ $current->{type} }{$key} or $fail->("unknown property '$key'");
-    $value //= '';
+    my $value = eval { value_of($current->{type}, $key, $kind, $text =~ s/^\s+|\s+\z//gr) };
+    if (!defined $value) { chomp(my $e = $@); $fail->("property '$key': $e") }
     if ($kind eq 'list') { push @{ $current->{$key} }, $value; next }
     $fail->("duplicate property '$key'") if defined $current->{$key};
-    if ($kind eq 'boolean') { $value = $value =~ /^(?:true|1|on|yes)$/i ? 1 : $value =~ /^(?:false|0|off|no)$/i ? 0 : $fail->("property '$key': not a boolean") }
-    $fail->("property '$key': not an integer") if $kind eq 'integer' && $value !~ /^\d+$/;
-    utf8::decode($value);
-    $current->{$key} = $kind eq 'integer' || $kind eq 'boolean' ? 0 + $value : $value;
+    $current->{$key} = $value;
   }
+  $finish->() if $current;
   return (\%sections, \@order);
 }
 
 # { sections, order, private, private_order, raw }: with the built-ins, each with its origin. Matchers are not looked into here.
 sub read_config {
   my $raw = LabPVE::Env::read_file($FILE) // '';
-  my ($sections, $order) = parse($raw, \%PROPERTIES, 'notifications.cfg');
-  my ($private, $private_order) = parse(LabPVE::Env::read_file($PRIVATE) // '', \%PRIVATE_PROPERTIES, 'priv/notifications.cfg');
-  for my $name (@$order) {
-    my $s = $sections->{$name};
-    for my $k (@{ $REQUIRED{ $s->{type} } // [] }) { die "could not deserialize configuration: section '$name': missing required property '$k'\n" if !defined $s->{$k} }
-    $s->{origin} = !$BUILTIN{$name} ? 'user-created' : same($s, $BUILTIN{$name}) ? 'builtin' : 'modified-builtin';
-  }
+  my ($sections, $order) = parse($raw, \%LabPVE::NotifySchema::PUBLIC, \%LabPVE::NotifySchema::REQUIRED, 'notifications.cfg');
+  my ($private, $private_order) = parse(LabPVE::Env::read_file($PRIVATE) // '', \%LabPVE::NotifySchema::PRIVATE, \%LabPVE::NotifySchema::PRIVATE_REQUIRED, 'priv/notifications.cfg');
+  for my $name (keys %$sections) { $sections->{$name}{origin} = !$BUILTIN{$name} ? 'user-created' : same($sections->{$name}, $BUILTIN{$name}) ? 'builtin' : 'modified-builtin' }
   for my $name (sort keys %BUILTIN) {
     next if $sections->{$name};
     $sections->{$name} = { %{ $BUILTIN{$name} }, origin => 'builtin' };
@@ -73,7 +79,7 @@ sub read_config {
 }
 
 # The property of a type that lives in the private file, if any.
-sub private_key ($type) { my ($k) = keys %{ $PRIVATE_PROPERTIES{$type} // {} }; return $k }
+sub private_key ($type) { my ($k) = keys %{ $LabPVE::NotifySchema::PRIVATE{$type} // {} }; return $k }
 
 sub is_builtin ($name) { return exists $BUILTIN{$name} }
 
@@ -84,27 +90,30 @@ sub same ($x, $y) {
 
 sub digest ($cfg) { require Digest::SHA; return Digest::SHA::sha256_hex($cfg->{raw}) }
 
-sub render ($sections, $order, $properties) {
-  my $out = '';
+# A file's text: one blank line between sections, none at the end. Dies when a section has what no file may have.
+sub render ($sections, $order, $properties, $file) {
+  my @out;
   for my $name (grep { $sections->{$_} } @$order) {
     my $s = $sections->{$name};
     my $kinds = $properties->{ $s->{type} };
-    $out .= "$s->{type}: $name\n";
+    eval { LabPVE::NotifySchema::check_section($name, $s, $kinds, $properties == \%LabPVE::NotifySchema::PUBLIC || $s->{type} eq 'webhook'); 1 }
+      or die qq{could not serialize configuration: writing "$file" failed: $@};
+    my $text = "$s->{type}: $name\n";
     for my $k (grep { defined $s->{$_} } sort keys %$kinds) {
       my @values = ref $s->{$k} ? @{ $s->{$k} } : ($kinds->{$k} eq 'boolean' ? ($s->{$k} ? 'true' : 'false') : $s->{$k});
-      for my $v (@values) {
-        die "could not serialize configuration: property '$k' of '$name' contains a line feed\n" if $v =~ /\n/;
-        $out .= "\t$k $v\n";
-      }
+      $text .= "\t$k $_\n" for @values;
     }
-    $out .= "\n";
+    push @out, $text;
   }
-  return $out;
+  return join "\n", @out;
 }
 
+# Nothing is written when one of the two files cannot be.
 sub write_config ($cfg) {
-  LabPVE::Env::write_file($FILE, render($cfg->{sections}, $cfg->{order}, \%PROPERTIES));
-  LabPVE::Env::write_file($PRIVATE, render($cfg->{private}, $cfg->{private_order}, \%PRIVATE_PROPERTIES));
+  my $public = render($cfg->{sections}, $cfg->{order}, \%LabPVE::NotifySchema::PUBLIC, 'notifications.cfg');
+  my $private = render($cfg->{private}, $cfg->{private_order}, \%LabPVE::NotifySchema::PRIVATE, 'priv/notifications.cfg');
+  LabPVE::Env::write_file($FILE, $public);
+  LabPVE::Env::write_file($PRIVATE, $private);
   chmod 0600, LabPVE::Env::path($PRIVATE);
   return;
 }

@@ -17,6 +17,12 @@ sub endpoint ($cfg, $name) {
   return $s;
 }
 
+# What the bus says of each endpoint that it leaves out.
+sub left_out ($cfg) {
+  my @names = grep { my $s = $cfg->{sections}{$_}; $s && $s->{type} ne 'matcher' && !endpoint($cfg, $_) } @{ $cfg->{order} };
+  return map { "Could not instantiate endpoint '$_': private config does not exist" } @names;
+}
+
 # Dies with `could not notify via endpoint(s): NAME: CAUSE`.
 sub send_to ($cfg, $name, $event) {
   return if LabPVE::Env::recording();
