@@ -1,7 +1,7 @@
 /**
  * `nightshift run RUNBOOK [JSON]`: starts a run on the estate's Temporal and follows it.
- * Exit codes: 0 done or already so, 1 rejected or timed out, 2 failed or rolled back, 3 unknown, 64 input that the runbook refuses, 75 still waiting,
- * 78 runbook files that are wrong.
+ * Exit codes: 0 done or already so, 1 rejected or timed out, 2 failed or rolled back, or a gate failed, 3 unknown,
+ * 64 input that the runbook refuses, 75 still waiting, 78 runbook files that are wrong.
  */
 import { userInfo } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,6 +11,7 @@ import type { ChangeResult } from '../domain/change/apply.js'
 import { taskQueueOf } from '../domain/ids.js'
 import { inert } from '../domain/render/inert.js'
 import { RUNBOOKS, type RunbookEntry } from '../domain/runbook-catalog.js'
+import type { GatesResult } from '../workflows/drift-gates.js'
 import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
 import { doingOf, followRun } from './follow.js'
@@ -106,7 +107,14 @@ const EXIT_OF_CHANGE: Readonly<
 }
 
 function outcomeOf(result: unknown): (typeof EXIT_OF_CHANGE)[ChangeResult['state']] {
+  if (isGates(result)) return result.failed > 0 ? 'failed' : result.unknown > 0 || result.gates.length === 0 ? 'unknown' : 'done'
   return isChange(result) ? EXIT_OF_CHANGE[result.state] : 'done'
+}
+
+function isGates(result: unknown): result is GatesResult {
+  if (typeof result !== 'object' || result === null) return false
+  const { gates, failed, unknown } = result as Partial<Record<keyof GatesResult, unknown>>
+  return Array.isArray(gates) && typeof failed === 'number' && typeof unknown === 'number'
 }
 
 function isChange(result: unknown): result is ChangeResult {
@@ -173,12 +181,25 @@ function report(options: RunOptions, told: { outcome: string; message?: string; 
   const { exitCode = usual, ...outcome } = told
   if (options.json) process.stdout.write(`${JSON.stringify(outcome)}\n`)
   else {
-    const message = outcome.message ?? (isChange(outcome.result) ? outcome.result.message : undefined)
+    const message = outcome.message ?? messageOf(outcome.result)
     process.stderr.write(`${outcome.outcome}${message === undefined ? '' : `: ${inert(message)}`}\n`)
     if (isChange(outcome.result)) process.stdout.write(changeText(outcome.result))
+    else if (isGates(outcome.result)) process.stdout.write(gatesText(outcome.result))
     else if (outcome.result !== undefined) process.stdout.write(`${JSON.stringify(outcome.result, null, 2)}\n`)
   }
   return exitCode
+}
+
+function messageOf(result: unknown): string | undefined {
+  if (isChange(result)) return result.message
+  return isGates(result) ? `${result.passed} of ${result.gates.length} gates passed, ${result.failed} failed, ${result.unknown} unknown` : undefined
+}
+
+function gatesText({ gates }: GatesResult): string {
+  return gates
+    .flatMap(({ id, state, message, next }) => [`${state.padEnd(8)} ${id}: ${message}`, ...(next === null ? [] : [`         → ${next}`])])
+    .map((line) => `${inert(line)}\n`)
+    .join('')
 }
 
 function changeText({ steps, receipt }: ChangeResult): string {

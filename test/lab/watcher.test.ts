@@ -105,7 +105,10 @@ it('a nightshift that is stopped is mailed once from the other site, and its ret
   await passUntil('the mark of a pass', where, async () => (await mark()) !== '')
   expect(await mark()).toMatch(new RegExp(`^at=[0-9TZ:.-]+\npass=[0-9a-f-]{36}\nestate=${lab.name}\n$`))
   expect(await gate()).toBe('passed ok')
-  expect((await nightshift(where, ['run', 'driftGates', '--json'])).stdout).toContain('"watcher/proxmox-home"')
+  const gates = await nightshift(where, ['run', 'driftGates', '--json'])
+  // No canary was sent and pve is not there: unknown, which is not a pass.
+  expect(gates).toMatchObject({ exitCode: 3, stdout: expect.stringContaining('"watcher/proxmox-home"') })
+  expect(JSON.parse(gates.stdout)).toMatchObject({ outcome: 'unknown', result: { failed: 0 } })
   await running.stop()
 
   await markAged('4 minutes ago')

@@ -24,6 +24,7 @@ export function command(): Command {
       `nightshift run vzdumpJobs '{"host":"pve"}' --as ronny`,
       'shows the plan, waits for the approval; 0 done, 1 rejected or timed out, 2 failed or rolled back',
     ],
+    ['nightshift run driftGates', '0 every gate passed, 2 one failed, 3 one is unknown'],
     ['nightshift run backupMonitor --detach --json', 'its workflow and run id'],
   ])
   return declared.action(async (runbook: string, input: string | undefined, options: Options) => {

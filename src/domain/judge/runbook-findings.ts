@@ -30,7 +30,7 @@ export function withRunbookFindings(
       condition: 'config',
       severity: 'warning',
       reason: 'runbooks_doubtful',
-      message: `the runbook files have ${files.warnings.length} doubtful places: ${said(files.warnings)}`,
+      message: `the runbook files have ${files.warnings.length} doubtful ${files.warnings.length === 1 ? 'place' : 'places'}: ${said(files.warnings)}`,
       next: 'correct the named lines',
     })
   }
