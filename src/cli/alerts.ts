@@ -9,13 +9,13 @@ import { inert } from '../domain/render/inert.js'
 import { instant } from '../domain/render/quantities.js'
 import { readDeskFile } from '../state/desk-file.js'
 import { stateDirectory } from '../state/location.js'
-import { readDecisions } from '../state/read-decisions.js'
+import { readDeskHistory } from '../state/read-decisions.js'
 import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
 import { plainCause } from './plain-cause.js'
 import { UsageError } from './usage-error.js'
 
-const MOST_DECISIONS = 50
+export const MOST_DECISIONS = 50
 /** Longest that the desk may take to answer an order. */
 const ANSWER_WITHIN_MS = 15_000
 
@@ -46,31 +46,8 @@ export async function showIncident(config: string, which: string): Promise<Shown
   if (incident === undefined)
     throw new UsageError(`there is no open incident ${which}`, 'nightshift alerts list shows them; nightshift alerts why NAME tells of those that are over')
   const { dir } = await stateOf(config)
-  const decisions = readDecisions(dir, incident.key, Number.MAX_SAFE_INTEGER, MOST_DECISIONS).filter(({ incidentId }) => incidentId === incident.id)
-  return { incident, decisions }
-}
-
-export interface Why {
-  readonly about: string
-  readonly at: string
-  /** The decision in force then, for each incident that the name fits, newest first. */
-  readonly inForce: readonly Decision[]
-  readonly before: readonly Decision[]
-}
-
-/** What was decided about a thing at a time, and what came before. @throws UsageError when `at` is no instant */
-export async function whyOf(config: string, about: string, at: string | undefined, now: Date): Promise<Why> {
-  const untilMs = at === undefined ? now.getTime() : Date.parse(at)
-  if (!Number.isFinite(untilMs)) throw new UsageError(`${at} is no time`, 'write it like 2026-02-10T07:00:00Z')
-  const { dir } = await stateOf(config)
-  const decisions = readDecisions(dir, about, untilMs, MOST_DECISIONS)
-  const seen = new Set<string>()
-  const inForce: Decision[] = []
-  for (const decision of decisions) {
-    if (!seen.has(decision.key)) inForce.push(decision)
-    seen.add(decision.key)
-  }
-  return { about, at: new Date(untilMs).toISOString(), inForce, before: decisions.filter((decision) => !inForce.includes(decision)) }
+  const { latest, before } = readDeskHistory(dir, { about: incident.id, subjects: [], untilMs: Number.MAX_SAFE_INTEGER }, MOST_DECISIONS, 0)
+  return { incident, decisions: [...latest, ...before] }
 }
 
 /**
@@ -127,12 +104,13 @@ function asList(text: string): unknown[] | undefined {
   }
 }
 
-async function stateOf(config: string): Promise<{ estate: string; dir: string }> {
+/** The estate of a configuration folder, and where its state lies. */
+export async function stateOf(config: string): Promise<{ estate: string; dir: string }> {
   const estate = await estateIdOf(config)
   return { estate, dir: stateDirectory(estate) }
 }
 
-const time = (at: string | null): string => (at === null ? 'never' : instant(at))
+export const time = (at: string | null): string => (at === null ? 'never' : instant(at))
 
 export function listLines(snapshot: DeskSnapshot): string[] {
   const { incidents, silences, outbox, adopted, refused } = snapshot
@@ -175,10 +153,4 @@ export function showLines({ incident, decisions }: Shown): string[] {
     `Said       ${incident.lastSaidAt === null ? 'never' : `last ${time(incident.lastSaidAt)}, ${incident.repeats} repeats`}`,
     ...decisions.map(decisionLine),
   ]
-}
-
-export function whyLines(why: Why): string[] {
-  if (why.inForce.length === 0)
-    return [`Nothing about ${inert(why.about)} was wrong, as far as the record until ${time(why.at)} tells: no finding, no decision.`]
-  return [`In force at ${time(why.at)}:`, ...why.inForce.map(decisionLine), ...(why.before.length === 0 ? [] : ['Before:', ...why.before.map(decisionLine)])]
 }

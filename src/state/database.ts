@@ -60,6 +60,10 @@ const MIGRATIONS: readonly string[] = [
      UNIQUE (at_ms, incident, decision, why)
    ) STRICT;
    CREATE INDEX desk_decisions_in_order ON desk_decisions (at_ms);`,
+  `CREATE TABLE desk_heard (
+     from_ms  INTEGER PRIMARY KEY,           -- the desk took one pass after the other from here
+     until_ms INTEGER NOT NULL               -- to here, without a gap
+   ) STRICT;`,
 ]
 
 /**

@@ -66,6 +66,18 @@ export class DeskRecord {
   /** @throws StateWriteFailed */
   putSnapshot(snapshot: DeskSnapshot): void {
     writeDurably('the word of the alert desk', join(this.dir, STATE_NAMES.desk), `${JSON.stringify(snapshot)}\n`)
+    if (snapshot.passTakenAt !== null) this.noteHeard(Date.parse(snapshot.passTakenAt), longestGapMs(snapshot.periodSeconds))
+  }
+
+  /** That nothing was decided tells something only of a time at which passes were taken. */
+  private noteHeard(atMs: number, gapMs: number): void {
+    const [last] = this.table.read('SELECT from_ms, until_ms FROM desk_heard WHERE from_ms <= ? ORDER BY from_ms DESC LIMIT 1', [atMs])
+    const untilMs = last === undefined ? Number.NEGATIVE_INFINITY : integer(last, 'until_ms')
+    if (atMs <= untilMs) return
+    if (last !== undefined && atMs - untilMs <= gapMs)
+      this.table.write('UPDATE desk_heard SET until_ms = ? WHERE from_ms = ?', [atMs, integer(last, 'from_ms')])
+    else this.table.write('INSERT INTO desk_heard (from_ms, until_ms) VALUES (?, ?)', [atMs, atMs])
+    this.table.write('DELETE FROM desk_heard WHERE until_ms < ?', [atMs - KEEP_DAYS * DAY_MS])
   }
 
   snapshot(): DeskSnapshot | undefined {
@@ -73,10 +85,51 @@ export class DeskRecord {
   }
 }
 
-/** Decisions about keys that contain `about`, until `untilMs`, newest first. */
-export function decisionsAbout(table: Pick<Table, 'read'>, about: string, untilMs: number, most: number): Decision[] {
-  const rows = table.read('SELECT * FROM desk_decisions WHERE instr(key, ?) > 0 AND at_ms <= ? ORDER BY at_ms DESC, rowid DESC LIMIT ?', [about, untilMs, most])
-  return rows.map((row) => ({
+/** Longer than this without a pass, and nobody knows what was between: three periods, half an hour at least. */
+export const longestGapMs = (periodSeconds: number | null | undefined): number => Math.max(30 * 60_000, 3 * (periodSeconds ?? 600) * 1000)
+
+/** What is asked of the record: keys that contain `about`, the incident of that id, the keys of these subjects. */
+export interface DecisionQuestion {
+  readonly about: string
+  readonly subjects: readonly string[]
+  readonly untilMs: number
+}
+
+/** What was decided about something: the latest of each key, and what was before those, newest first. */
+export function decisionsAbout(
+  table: Pick<Table, 'read'>,
+  { about, subjects, untilMs }: DecisionQuestion,
+  most: number,
+): { latest: Decision[]; before: Decision[] } {
+  const isAsked = ['instr(key, ?) > 0', 'incident = ?', ...subjects.map(() => "instr(key, ? || ' ') = 1")].join(' OR ')
+  const ranked = `SELECT *, rowid AS place, row_number() OVER (PARTITION BY key ORDER BY at_ms DESC, rowid DESC) AS rank FROM desk_decisions WHERE (${isAsked}) AND at_ms <= ?`
+  const rows = (rank: string) =>
+    table.read(`SELECT * FROM (${ranked}) WHERE rank ${rank} ORDER BY at_ms DESC, place DESC LIMIT ?`, [about, about, ...subjects, untilMs, most])
+  return { latest: rows('= 1').map(decisionOf), before: rows('> 1').map(decisionOf) }
+}
+
+/** From when to when passes were taken around a time; what is null was not. */
+export interface Heard {
+  /** The span that the time lies in. */
+  readonly span: { readonly fromMs: number; readonly untilMs: number } | null
+  readonly lastBeforeMs: number | null
+  readonly firstAfterMs: number | null
+}
+
+export function heardAround(table: Pick<Table, 'read'>, atMs: number, slackMs: number): Heard {
+  const [before] = table.read('SELECT from_ms, until_ms FROM desk_heard WHERE from_ms <= ? ORDER BY from_ms DESC LIMIT 1', [atMs])
+  const [after] = table.read('SELECT from_ms FROM desk_heard WHERE from_ms > ? ORDER BY from_ms LIMIT 1', [atMs])
+  const untilMs = before === undefined ? null : integer(before, 'until_ms')
+  const isHeard = before !== undefined && untilMs !== null && atMs <= untilMs + (after === undefined ? slackMs : 0)
+  return {
+    span: isHeard ? { fromMs: integer(before, 'from_ms'), untilMs } : null,
+    lastBeforeMs: untilMs,
+    firstAfterMs: after === undefined ? null : integer(after, 'from_ms'),
+  }
+}
+
+function decisionOf(row: unknown): Decision {
+  return {
     atMs: integer(row, 'at_ms'),
     key: text(row, 'key'),
     incidentId: text(row, 'incident'),
@@ -88,7 +141,7 @@ export function decisionsAbout(table: Pick<Table, 'read'>, about: string, untilM
     messageId: textOrNull(row, 'message_id'),
     passId: textOrNull(row, 'pass_id'),
     rulesDigest: textOrNull(row, 'rules_digest'),
-  }))
+  }
 }
 
 function textOrNull(row: unknown, name: string): string | null {

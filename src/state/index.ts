@@ -4,7 +4,7 @@
  * `status-file.ts` and `location.ts` may be imported by themselves: they load nothing big.
  */
 export { readDeskFile } from './desk-file.js'
-export { DeskRecord, decisionsAbout } from './desk-record.js'
+export { DeskRecord } from './desk-record.js'
 export { isDiskFull, StateError, StateLocked, StateOfAnotherEstate, StateUnusable, StateWriteFailed } from './errors.js'
 export { STATE_NAMES, stateDirectory } from './location.js'
 export type { Proof, ProofKey, ProofLevel } from './proofs.js'

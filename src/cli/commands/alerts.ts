@@ -1,9 +1,10 @@
 /** Declares `nightshift alerts`. */
 import type { Command } from 'commander'
-import { deskOf, listLines, order, readQueue, showIncident, showLines, whyLines, whyOf } from '../alerts.js'
+import { deskOf, listLines, order, readQueue, showIncident, showLines } from '../alerts.js'
 import { bareCommand, type CommonOptions, durationSeconds, withCommonOptions } from '../command.js'
 import { printJson } from '../output.js'
 import { UsageError } from '../usage-error.js'
+import { whyExitCode, whyLines, whyOf } from '../why.js'
 
 interface OrderOptions extends CommonOptions {
   readonly as: string
@@ -43,7 +44,7 @@ function show(): Command {
 function why(): Command {
   const declared = bareCommand('why', 'why something was, or was not, mailed at a time').argument(
     '<name>',
-    'a target, guest, job or host, or a part of its name',
+    'a target, guest, job, storage or host, or a part of its name, or the id of an incident',
   )
   declared.option('--at <instant>', 'the time that is asked about; now unless told')
   withCommonOptions(declared, [
@@ -54,6 +55,7 @@ function why(): Command {
     const found = await whyOf(config, name, at, new Date())
     if (json) printJson(found)
     else say(whyLines(found))
+    process.exitCode = whyExitCode(found)
   })
 }
 

@@ -37,6 +37,8 @@ export interface DeskSnapshot {
   /** The last pass of the monitor that the desk took. */
   readonly passId: string | null
   readonly passTakenAt: Instant | null
+  /** How often a pass is due; absent in snapshots of before 0.2. */
+  readonly periodSeconds?: number | null
   readonly incidents: readonly IncidentRow[]
   readonly silences: readonly {
     readonly id: string
@@ -78,6 +80,7 @@ export function snapshotOf(state: DeskState, nowMs: number, run: { workflowId: s
     ...run,
     passId: monitor?.passId ?? null,
     passTakenAt: isoOrNull(monitor?.takenAtMs),
+    periodSeconds: monitor?.periodSeconds ?? null,
     incidents: Object.values(state.incidents).map((incident) => rowOf(incident, state.silences, nowMs)),
     silences: state.silences.map(({ id, matching, by, reason, fromMs, untilMs }) => ({ id, matching, by, reason, from: iso(fromMs), until: iso(untilMs) })),
     adopted: state.queues,

@@ -173,8 +173,65 @@ describe('what the desk says', () => {
     expect((await alerts('why', 'vm-204', '--at', '2026-02-12T09:00:00Z')).stdout).toMatch(
       /MAILED .*vm-204[\s\S]*→ to .*, by (rule \d+|the default) of alerts\.yaml/,
     )
-    expect((await alerts('why', 'vm-204', '--at', '2026-02-12T08:19:00Z')).stdout).toMatch(/^Nothing about vm-204 was wrong/)
+    const { stdout } = await alerts('why', incidents[0]?.id ?? '', '--at', '2026-02-12T09:00:00Z')
+    expect(stdout, 'by the id that stands in the mail').toContain('vm-204')
     expect((await alerts('why', 'vm-204', '--at', 'Tuesday')).exitCode).toBe(64)
+    expect(await alerts('why', 'vm-204', '--at', '2999-01-01T00:00:00Z')).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('still to come') })
+  })
+
+  describe('of what was not wrong', () => {
+    /** A pass that the desk took, with nothing found but what is given. */
+    async function pass(day: number, minute: number, findings: Finding[] = [], over: Partial<StatusDocument> = {}): Promise<void> {
+      const takenAt = `2026-02-${day}T08:${minute}:00.000Z`
+      folder.writePass({ status: aStatus({ estate: 'ronny', passId: takenAt, takenAt, findings, ...over }), memory: null, observationsDigest: '' })
+      await activities.tellDesk({ passId: takenAt })
+      const { decisions } = receive(newDesk('ronny'), reports.at(-1) as DeskReport, Date.parse(takenAt))
+      await activities.publishDesk({ ...word(Date.parse(takenAt)), decisions })
+    }
+    const why = (...args: string[]) => alerts('why', ...args)
+
+    it('says so only of a time at which passes were taken; before the record began and in its gaps nobody knows', async () => {
+      for (const minute of [10, 20, 30]) await pass(12, minute)
+      for (const minute of [10, 20]) await pass(13, minute)
+      expect(await why('vm-204', '--at', '2026-02-12T08:25:00Z')).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringMatching(/^Nothing about vm-204 was wrong at .*: passes were taken from 2026-02-12 08:10 UTC to 2026-02-12 08:30 UTC/),
+      })
+      for (const [at, cause] of [
+        ['2026-02-12T08:09:00Z', /^Nobody knows about vm-204 .*: the record of passes begins at 2026-02-12 08:10 UTC\.$/m],
+        ['2026-02-12T20:00:00Z', /no pass was taken at that time: the last one before at 2026-02-12 08:30 UTC, the next one at 2026-02-13 08:10 UTC/],
+      ] as const) {
+        expect(await why('vm-204', '--at', at)).toMatchObject({ exitCode: 3, stdout: expect.stringMatching(cause) })
+        expect(JSON.parse((await why('vm-204', '--at', at, '--json')).stdout)).toMatchObject({ answer: 'unknown', heard: null, inForce: [] })
+      }
+      expect((await why('vm-204')).exitCode, 'months after the last pass').toBe(3)
+    })
+
+    it('a name that nothing has is refused, and the nearest one offered', async () => {
+      await pass(12, 10)
+      expect(await why('vm-204-infra-core-primry', '--at', '2026-02-12T08:10:00Z')).toMatchObject({
+        exitCode: 64,
+        stdout: '',
+        stderr: expect.stringMatching(/nothing called vm-204-infra-core-primry is watched[\s\S]*did you mean vm-204-infra-core-primary\?/),
+      })
+      expect(await why('vm-999')).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('nightshift status --all') })
+    })
+
+    it('a guest is found by its name, and one behind a silent host is not called well', async () => {
+      const guest = { site: 'shop', host: 'pve', node: 'pve', vmid: 205, name: 'observability', type: 'qemu' as const, state: 'OK' as const, reason: 'ok' }
+      const guests = [{ ...guest, severity: 'ok' as const, message: 'fine', next: null, jobs: [] }]
+      const uncovered: Finding = { ...finding, subject: 'shop/guest/pve/205', condition: 'coverage', reason: 'not_in_any_job', message: 'in no job' }
+      const silent: Finding = { ...finding, subject: 'shop/host/pve', condition: 'blind', severity: 'unknown', reason: 'connect_timeout', message: 'no answer' }
+      await pass(12, 10, [uncovered], { guests })
+      expect((await why('observability', '--at', '2026-02-12T08:10:00Z')).stdout).toMatch(/MAILED .*shop\/guest\/pve\/205 coverage/)
+      await pass(12, 20, [silent], { guests })
+      const { stdout, exitCode } = await why('vm-204', '--at', '2026-02-12T08:20:30Z')
+      expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/Hidden by what could not be looked at:\n.* shop\/host\/pve blind/)])
+    })
+
+    it('is not said before the first pass', async () => {
+      expect(await why('vm-204')).toMatchObject({ exitCode: 78, stderr: expect.stringContaining('nothing was ever watched') })
+    })
   })
 
   it('leaves a receipt for what a person decided, once', async () => {
