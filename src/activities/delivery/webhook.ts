@@ -15,6 +15,9 @@ export interface WebhookAccess {
 /** ntfy: 5 is the loudest, 3 the usual. */
 const PRIORITY: Readonly<Record<Severity, number>> = { critical: 5, unknown: 4, warning: 3, ok: 3 }
 const MOST_ANSWER_BYTES = 10_000
+/** ntfy makes an attachment of what is longer than 4096 bytes, and refuses it where it keeps none (`message-size-limit`). */
+const MOST_BODY_BYTES = 4_000
+const CUT = '\n(cut; nightshift alerts list has all)\n'
 
 /** Never throws for what the receiver does. */
 export async function sendWebhook(access: WebhookAccess, notice: WebhookNotice, redact: Redact, signal?: AbortSignal): Promise<WebhookResult> {
@@ -41,7 +44,7 @@ export async function sendWebhook(access: WebhookAccess, notice: WebhookNotice, 
 
 function post(access: WebhookAccess, notice: WebhookNotice, sent: { whole: boolean }, signal?: AbortSignal): Promise<{ status: number; text: string }> {
   const url = new URL(access.url)
-  const body = Buffer.from(notice.text)
+  const body = fitting(notice.text)
   const deadline = AbortSignal.timeout(DELIVERY_DEADLINE_SECONDS.sendWebhook * 1000 - 5_000)
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(
@@ -55,6 +58,7 @@ function post(access: WebhookAccess, notice: WebhookNotice, sent: { whole: boole
           Priority: String(PRIORITY[notice.severity]),
           Tags: notice.severity,
           'X-Nightshift-Id': notice.id,
+          'X-Sequence-ID': sequenceId(notice.id),
           ...(access.token === undefined ? {} : { Authorization: `Bearer ${access.token}` }),
         },
         ...(access.authority === undefined ? {} : { ca: access.authority }),
@@ -77,6 +81,16 @@ function post(access: WebhookAccess, notice: WebhookNotice, sent: { whole: boole
     request.once('error', reject)
     request.end(body)
   })
+}
+
+/** ntfy from 2.16 on shows messages of one sequence as one: a notice that was sent twice replaces itself. It takes `[-_A-Za-z0-9]{1,64}` only. */
+const sequenceId = (id: string): string => id.replace(/[^-_A-Za-z0-9]/g, '-').slice(0, 64)
+
+function fitting(text: string): Buffer {
+  const body = Buffer.from(text)
+  if (body.length <= MOST_BODY_BYTES) return body
+  const whole = new TextDecoder().decode(body.subarray(0, MOST_BODY_BYTES - CUT.length), { stream: true })
+  return Buffer.from(`${whole}${CUT}`)
 }
 
 /** A header holds ASCII; ntfy decodes RFC 2047. */

@@ -34,7 +34,43 @@ const answering =
   (status: number): RequestListener =>
   (_request, response) =>
     response.writeHead(status).end('said')
-const send = (access: WebhookAccess) => sendWebhook(access, NOTICE, (text) => text.replaceAll('tk_secret', '•'))
+const send = (access: WebhookAccess, notice = NOTICE) => sendWebhook(access, notice, (text) => text.replaceAll('tk_secret', '•'))
+
+/** A receiver that does with messages what ntfy 2.16 documents: one sequence is one notification, and a body of more than 4096 bytes is refused. */
+async function ntfy(answers: (post: number) => boolean = () => true) {
+  const shown = new Map<string, string>()
+  let posts = 0
+  const access = await start((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.once('end', () => {
+      posts += 1
+      const body = Buffer.concat(chunks)
+      const sequence = String(request.headers['x-sequence-id'])
+      if (body.length > 4096 || !/^[-_A-Za-z0-9]{1,64}$/.test(sequence)) return response.writeHead(400).end('invalid')
+      shown.set(sequence, body.toString('utf8'))
+      return answers(posts) ? response.end('{}') : request.socket.destroy()
+    })
+  })
+  return { access, shown, posts: () => posts }
+}
+
+it('a notice whose answer was lost and that is sent again is shown once', async () => {
+  const { access, shown, posts } = await ntfy((post) => post > 1)
+  const notice = { ...NOTICE, id: '1f0c22ab.0' }
+  expect((await send(access, notice)).outcome).toBe('unknown')
+  expect((await send(access, notice)).outcome).toBe('sent')
+  expect([posts(), [...shown.keys()]]).toEqual([2, ['1f0c22ab-0']])
+})
+
+it.each(['é', '\u65e5', '\u{1f600}', 'x'])('a text of more than ntfy takes is cut between two characters (%s), and says so', async (character) => {
+  const { access, shown } = await ntfy()
+  expect((await send(access, { ...NOTICE, text: `-${character.repeat(5000)}` })).outcome).toBe('sent')
+  const [text = ''] = shown.values()
+  expect(text).toMatch(/\(cut; nightshift alerts list has all\)\n$/)
+  expect(text).not.toContain('\ufffd')
+  expect(Buffer.byteLength(text)).toBeGreaterThan(3900)
+})
 
 it('posts what ntfy understands: text as body, title, priority and tag as headers, the token as bearer', async () => {
   let seen: IncomingMessage | undefined
