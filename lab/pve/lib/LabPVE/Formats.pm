@@ -5,7 +5,8 @@ use v5.36;
 
 sub split_list ($text) { return grep { length } split /[,;\s\0]+/, $text // '' }
 
-my $EMAIL_USER = qr/[^\s\\\@]+(?:\@[^\s\/\\\@]+)?/;
+my $LOCAL = qr/[\w\+\-\~]+(?:\.[\w\+\-\~]+)*/;
+my $AT_DOMAIN = qr/\@[a-zA-Z0-9\-]+(?:\.[a-zA-Z0-9\-]+)*/;
 my $LABEL = qr/[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?/;
 
 my %FORMAT = (
@@ -16,12 +17,14 @@ my %FORMAT = (
   'pve-node' => sub ($v) { $v =~ /^$LABEL$/ or die "value does not look like a valid node name\n" },
   'dns-name' => sub ($v) { $v =~ /^(?:$LABEL\.)*$LABEL$/ or die "value does not look like a valid DNS name\n" },
   'pve-poolid' => sub ($v) { $v =~ m{^[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}$} or die "value '$v' does not look like a valid pool ID\n" },
-  'email-or-username' => sub ($v) {
-    $v =~ /^[\w\+\-\~]+(?:\.[\w\+\-\~]+)*@[a-zA-Z0-9\-]+(?:\.[a-zA-Z0-9\-]+)*$/ || $v =~ /^[\w\+\-\~\.]+@[a-z][a-z0-9-]+$/i
-      or die "value does not look like a valid email address or user name\n";
+  'email-or-username' => sub ($v) { $v =~ /^$LOCAL(?:$AT_DOMAIN)?$/ or die "value does not look like a valid email address or user name\n" },
+  'email' => sub ($v) { $v =~ /^$LOCAL$AT_DOMAIN$/ or die "value does not look like a valid email address\n" },
+  'pve-userid' => sub ($v) {
+    die "user name '$v' is too short\n" if length $v < 3;
+    die "user name '$v' is too long (" . length($v) . " > 64)\n" if length $v > 64;
+    $v =~ m{^[^\s:/]+\@[A-Za-z][A-Za-z0-9._-]+$} or die "value '$v' does not look like a valid user name\n";
   },
-  'email' => sub ($v) { $v =~ /^[\w\+\-\~]+(?:\.[\w\+\-\~]+)*@[a-zA-Z0-9\-]+(?:\.[a-zA-Z0-9\-]+)*$/ or die "value does not look like a valid email address\n" },
-  'pve-userid' => sub ($v) { $v =~ m{^[^\s:/]+\@[A-Za-z][A-Za-z0-9._-]+$} && length $v <= 64 or die "value '$v' does not look like a valid user name\n" },
+  'pve-groupid' => sub ($v) { $v =~ /^[A-Za-z0-9.\-_]+$/ or die "group name '$v' contains invalid characters\n" },
   'pve-day-of-week' => sub ($v) { $v =~ /^(?:mon|tue|wed|thu|fri|sat|sun)$/ or die "invalid day '$v'\n" },
   'pve-calendar-event' => sub ($v) {
     require LabPVE::CalendarEvent;
@@ -48,6 +51,7 @@ sub check ($format, $value, $path = '') {
     $one->($_) for split_list($value);
     return;
   }
+  if ($format =~ /^(.*)-opt$/) { return length $value ? check($1, $value, $path) : undef }
   my $code = $FORMAT{$format} or die "internal error: unknown format '$format'\n";
   $code->($value);
   return;

@@ -65,7 +65,7 @@ sub boolean ($v) { return $v =~ /^(?:1|on|yes|true)$/i ? 1 : $v =~ /^(?:0|off|no
 
 sub print_out ($name, $h) {
   return $h if !ref $h;
-  my $f = $FORMAT{$name};
+  my $f = ref $name ? $name : $FORMAT{$name};
   my $dk = $f->{default_key};
   my @parts = defined $dk && defined $h->{$dk} ? ($h->{$dk}) : ();
   push @parts, map { "$_=$h->{$_}" } grep { defined $h->{$_} && (!defined $dk || $_ ne $dk) } sort keys %$h;

@@ -10,8 +10,8 @@ sub add_error ($errors, $path, $msg) {
   return;
 }
 
-sub is_integer ($v) { return $v =~ /^-?\d+$/ }
-sub is_number ($v) { return $v =~ /^-?\d+(?:\.\d+)?$/ }
+sub is_integer ($v) { return $v =~ /^[+-]?\d+$/ }
+sub is_number ($v) { return $v =~ /^[+-]?(?:\d+\.\d+|\d+\.|\.\d+|\d+)(?:[eE][+-]?\d+)?$/ }
 
 # All problems of one value, written into %$errors under $path.
 sub check ($value, $schema, $path, $errors) {

@@ -1,53 +1,64 @@
 package LabPVE::Table;
-# Text tables of `pvesh` without --output-format json (shape: pve-common PVE/CLIFormatter.pm).
+# Text tables of `pvesh` without --output-format json (pve-common PVE/CLIFormatter.pm). $opt->{props}: what the method says it returns, name → schema; without it
+# the columns are the keys that there are. The border is the one of a terminal that is not UTF-8, as in the recordings.
 use v5.36;
 
-sub cell ($v) {
+sub cell ($v, $schema) {
   return '' if !defined $v;
+  return $v ? 1 : 0 if ($schema->{type} // '') eq 'boolean';
   return $v if !ref $v;
   require LabPVE::Json;
   return LabPVE::Json::encode($v);
 }
 
-# Scalars: one line. Objects: a key/value table. Lists: one table with all columns, or one line an entry.
+# Required ones first.
+sub columns_of ($props) { return ((sort grep { !$props->{$_}{optional} } keys %$props), sort grep { $props->{$_}{optional} } keys %$props) }
+
+# Scalars: one line. Objects: a key/value table of what is defined. Lists: one table, or one column without a head.
 sub print_data ($data, $opt = {}) {
   return if !defined $data;
+  my $props = $opt->{props} // {};
   if (!ref $data) { print "$data\n"; return }
   if (ref $data eq 'HASH') {
-    print_table([map { { key => $_, value => $data->{$_} } } sort keys %$data], ['key', 'value'], { %$opt, double => 1 });
+    my @keys = grep { defined $data->{$_} } %$props ? columns_of($props) : sort keys %$data;
+    print_table([map { { key => $_, value => cell($data->{$_}, $props->{$_} // {}) } } @keys], ['key', 'value'], $opt, {});
     return;
   }
   return if !@$data;
-  if (!ref $data->[0]) { print "$_\n" for @$data; return }
+  if (ref $data->[0] ne 'HASH') { print_table([map { { value => $_ } } @$data], ['value'], { %$opt, noheader => 1 }, {}); return }
   my %all = map { ($_ => 1) } map { keys %$_ } @$data;
-  my @columns = $opt->{columns} ? @{ $opt->{columns} } : sort keys %all;
-  print_table($data, \@columns, { %$opt, double => 1 });
+  print_table($data, [%$props ? columns_of($props) : sort keys %all], $opt, $props);
   return;
 }
 
-sub print_table ($rows, $columns, $opt) {
-  my %width;
-  for my $c (@$columns) {
-    $width{$c} = length $c;
-    for my $r (@$rows) { my $l = length cell($r->{$c}); $width{$c} = $l if $l > $width{$c} }
+sub is_numeric ($schema) { return ($schema->{type} // '') =~ /^(?:integer|number)\z/ }
+
+# Sorted by the first column or sort_key, what has none first; a cell may have several lines.
+sub print_table ($rows, $columns, $opt, $props = {}) {
+  my $first = $opt->{sort_key} // $columns->[0] // die "unable to detect list properties\n";
+  my $order = is_numeric($props->{$first} // {}) ? sub ($x, $y) { $x <=> $y } : sub ($x, $y) { $x cmp $y };
+  my $compare = sub ($x, $y) { defined $x && defined $y ? $order->($x, $y) : (defined $x <=> defined $y) };
+  my @sorted = sort { $compare->($a->{$first}, $b->{$first}) } @$rows;
+  my (%width, @cells);
+  $width{$_} = length $_ for @$columns;
+  for my $row (@sorted) {
+    my %lines = map { ($_ => [split /\n/, cell($row->{$_}, $props->{$_} // {})]) } @$columns;
+    for my $c (@$columns) { for my $l (@{ $lines{$c} }) { $width{$c} = length $l if length $l > $width{$c} } }
+    push @cells, \%lines;
   }
-  my ($sort) = grep { my $c = $_; !grep { !defined $_->{$c} } @$rows } @$columns;
-  my @sorted = defined $sort && !$opt->{unsorted} ? sort { $a->{$sort} cmp $b->{$sort} } @$rows : @$rows;
-  if ($opt->{noborder}) {
-    my $format = join(' ', (map { "%-$width{$_}s" } @$columns[0 .. $#$columns - 1]), '%s') . "\n";
-    printf $format, @$columns if !$opt->{noheader};
-    printf $format, map { cell($_) } @$_{@$columns} for @sorted;
-    return;
-  }
-  my $line = '+' . join('+', map { '-' x ($width{$_} + 2) } @$columns) . "+\n";
-  my $format = '| ' . join(' | ', map { "%-$width{$_}s" } @$columns) . " |\n";
+  my @format = map { '%' . (is_numeric($props->{$_} // {}) ? '' : '-') . "$width{$_}s" } @$columns;
+  $format[-1] = '%s' if $opt->{noborder};
+  my $format = ($opt->{noborder} ? join(' ', @format) : '| ' . join(' | ', @format) . ' |') . "\n";
+  my $line = $opt->{noborder} ? '' : '+' . join('+', map { '-' x ($width{$_} + 2) } @$columns) . "+\n";
   print $line;
   if (!$opt->{noheader}) {
     printf $format, @$columns;
     print $line =~ tr/-/=/r;
   }
-  for my $r (@sorted) {
-    printf $format, map { cell($_) } @$r{@$columns};
+  for my $cells (@cells) {
+    my $height = 1;
+    for my $c (@$columns) { $height = @{ $cells->{$c} } if @{ $cells->{$c} } > $height }
+    for my $i (0 .. $height - 1) { printf $format, map { $cells->{$_}[$i] // '' } @$columns }
     print $line;
   }
   return;

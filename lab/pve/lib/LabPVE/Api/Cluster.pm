@@ -1,5 +1,5 @@
 package LabPVE::Api::Cluster;
-# What is not backups: versions, nodes, cluster status and resources, next free ID, users and pools, the calendar oracle.
+# What is not backups: versions, nodes, cluster status and resources, next free ID, pools, the calendar oracle.
 use v5.36;
 use LabPVE::Env;
 use LabPVE::Error;
@@ -79,18 +79,6 @@ sub nextid_get ($) {
       my ($lower, $upper) = next_id_range();
       for my $id ($lower .. $upper - 1) { return "$id" if !$all->{$id} }
       die "unable to get any free VMID in range [$lower, $upper]\n";
-    },
-  };
-}
-
-sub options_get ($) {
-  return {
-    params => {}, returns => 'object',
-    code => sub ($) {
-      my %o;
-      for my $line (split /\n/, LabPVE::Env::read_file('/etc/pve/datacenter.cfg') // '') { $o{$1} = $2 if $line =~ /^([a-z0-9_-]+):\s*(.+?)\s*$/ }
-      for my $k (qw(next-id notify)) { $o{$k} = LabPVE::Guests::options($o{$k}) if defined $o{$k} }
-      return \%o;
     },
   };
 }
@@ -179,21 +167,6 @@ sub resources_get ($) {
         }
       }
       return \@rows;
-    },
-  };
-}
-
-sub users_get ($) {
-  return { params => {}, returns => 'array', link => 'userid', code => sub ($) { require LabPVE::Users; LabPVE::Users::users() } };
-}
-sub user_get ($) {
-  return {
-    params => { userid => {} }, returns => 'object',
-    code => sub ($param) {
-      require LabPVE::Users;
-      my ($u) = grep { $_->{userid} eq $param->{userid} } @{ LabPVE::Users::users() };
-      die "no such user ('$param->{userid}')\n" if !$u;
-      return { map { ($_ => $u->{$_}) } grep { !/^(?:userid|realm-type)$/ } keys %$u };
     },
   };
 }

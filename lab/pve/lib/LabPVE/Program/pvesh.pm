@@ -20,9 +20,10 @@ sub main (@argv) {
 }
 
 sub call ($command, $silent, @argv) {
-  my ($path) = grep { !/^-/ } @argv;
-  my ($method, $uri) = defined $path ? LabPVE::Api::find($command, $path) : ();
-  if (defined $path && !$method) {
+  # The program looks at the first word for the options of the path, whatever that word is.
+  my $path = $argv[0];
+  my ($method, $uri) = length($path // '') ? LabPVE::Api::find($command, $path) : ();
+  if (length($path // '') && !$method) {
     LabPVE::Unknown::fail("'pvesh $command $path'") if LabPVE::Api::exists_in_proxmox($path);
     print STDERR "No '$command' handler defined for '$path'\n";
     return 1;
@@ -40,7 +41,7 @@ sub call ($command, $silent, @argv) {
       LabPVE::Schema::validate($full, { %{ $method->{params} // {} } });
       my $data = $method->{code}->($full);
       return if $silent || $out{quiet};
-      LabPVE::Cli::print_result($data, $method->{returns} // 'null', $out{'output-format'} // 'text', { %out, map { ($_ => 1) } grep { $out{$_} } qw(noborder noheader) });
+      LabPVE::Cli::print_result($data, $method->{returns} // 'null', $out{'output-format'} // 'text', { %out, props => $method->{shown}, map { ($_ => 1) } grep { $out{$_} } qw(noborder noheader) });
     },
   };
   # The output options are shown as [FORMAT_OPTIONS]; [OPTIONS] is always there because of --noproxy.
@@ -58,41 +59,42 @@ sub capabilities ($path) {
 }
 
 sub ls (@argv) {
-  my ($path) = grep { !/^-/ } @argv;
-  my ($method, $uri) = LabPVE::Api::find('get', $path // '');
-  if (!$method) {
-    LabPVE::Unknown::fail("'pvesh ls $path'") if LabPVE::Api::exists_in_proxmox($path // '');
-    die "no such resource '" . ($path // '') . "'\n";
-  }
-  my $wrapper = {
-    params => { %API_PATH, %LabPVE::Cli::OUTPUT_OPTIONS },
-    args => ['api_path'],
-    code => sub ($param) {
-      my $link = $method->{link} // die "resource '$path' does not define child links\n";
-      LabPVE::Api::check_node($uri);
-      my @names = sort map { "$_->{$link}" } @{ $method->{code}->({%$uri}) };
-      my @rows = map { { name => $_, capabilities => capabilities("$path/$_") } } @names;
-      my $format = $param->{'output-format'} // 'text';
-      return if $param->{quiet};
-      if ($format ne 'text') { LabPVE::Cli::print_result(\@rows, 'array', $format); return }
-      require LabPVE::Table;
-      LabPVE::Table::print_table([sort { $a->{name} cmp $b->{name} } @rows], ['capabilities', 'name'], { noborder => 1, noheader => 1, unsorted => 1 });
-    },
+  my $list = sub ($param) {
+    my $path = $param->{api_path};
+    my ($method, $uri) = LabPVE::Api::find('get', $path);
+    LabPVE::Unknown::fail("'pvesh ls $path'") if !$method && LabPVE::Api::exists_in_proxmox($path);
+    die "no such resource '$path'\n" if !$method;
+    my $link = $method->{link} // die "resource '$path' does not define child links\n";
+    LabPVE::Api::check_node($uri);
+    my @names = sort map { "$_->{$link}" } @{ $method->{code}->({%$uri}) };
+    my @rows = map { { name => $_, capabilities => capabilities("$path/$_") } } @names;
+    my $format = $param->{'output-format'} // 'text';
+    return if $param->{quiet};
+    if ($format ne 'text') { LabPVE::Cli::print_result(\@rows, 'array', $format); return }
+    require LabPVE::Table;
+    LabPVE::Table::print_table(\@rows, ['capabilities', 'name'], { noborder => $param->{noborder} // 1, noheader => $param->{noheader} // 1, sort_key => 'name' }) if @rows;
   };
-  LabPVE::Cli::call('pvesh ls', $wrapper, \@argv, { format_options => 1 });
+  LabPVE::Cli::call('pvesh ls', { params => { %API_PATH, %LabPVE::Cli::OUTPUT_OPTIONS }, args => ['api_path'], code => $list }, \@argv, { format_options => 1 });
   return 0;
 }
 
+my %USAGE_OPTIONS = (command => { enum => [qw(get set create delete)], optional => 1 }, (map { ($_ => { type => 'boolean', optional => 1 }) } qw(verbose returns)));
+
 sub usage (@argv) {
-  my ($path) = grep { !/^-/ } @argv;
-  my $found = 0;
-  for my $command (qw(get set create delete)) {
-    my ($method, $uri) = LabPVE::Api::find($command, $path // '') or next;
-    next if !$method;
-    $found = 1;
-    print 'USAGE: ' . LabPVE::Cli::usage("pvesh $command $path", { params => $method->{params} // {}, args => [], fixed => $uri }) . "\n";
-  }
-  die "no such resource '" . ($path // '') . "'\n" if !$found;
+  my $print = sub ($param) {
+    my $path = $param->{api_path};
+    for my $k (qw(verbose returns)) { LabPVE::Unknown::fail("'pvesh usage --$k'") if $param->{$k} }
+    my $found = 0;
+    for my $command (grep { $_ eq ($param->{command} // $_) } qw(get set create delete)) {
+      my ($method, $uri) = LabPVE::Api::find($command, $path) or next;
+      $found = 1;
+      print 'USAGE: ' . LabPVE::Cli::usage("pvesh $command $path", { params => $method->{params} // {}, args => [], fixed => $uri }) . "\n";
+    }
+    return if $found;
+    LabPVE::Unknown::fail("'pvesh usage $path'") if LabPVE::Api::exists_in_proxmox($path);
+    die defined $param->{command} ? "no '$param->{command}' handler for '$path'\n" : "no such resource '$path'\n";
+  };
+  LabPVE::Cli::call('pvesh usage', { params => { api_path => {}, %USAGE_OPTIONS }, args => ['api_path'], code => $print }, \@argv);
   return 0;
 }
 1;
