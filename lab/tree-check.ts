@@ -26,6 +26,7 @@ export const TREE_PACKAGES: readonly string[] = [
   'attr',
   'openssl',
   'ca-certificates',
+  'curl',
   'tzdata',
   'faketime',
   'postfix',
