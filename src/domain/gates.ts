@@ -14,6 +14,16 @@ export interface GateResult {
   readonly message: string
   /** What to do; null when there is nothing to do. */
   readonly next: string | null
+  /** Each place that keeps it from passing, where there can be several; `message` and `next` speak of the first. */
+  readonly places?: readonly GatePlace[]
+}
+
+export interface GatePlace {
+  /** Exactly where: `/etc/aliases: root`. */
+  readonly place: string
+  readonly found: string
+  /** What to do about it. */
+  readonly next: string
 }
 
 export interface GatesDocument {
@@ -52,4 +62,9 @@ export function gateFindings(gates: readonly GateResult[], siteOf: (gate: GateRe
       message: `gate ${gate.id}: ${gate.message}`,
       next: gate.next,
     }))
+}
+
+/** One line a place, for the details of a run. */
+export function placesListed(places: readonly GatePlace[]): string[] {
+  return places.map(({ place, found, next }) => `- ${place}: ${found}. Next: ${next}`.replaceAll('\n', ' '))
 }

@@ -3,13 +3,15 @@ import { ActivityFailure, proxyActivities, setCurrentDetails, upsertSearchAttrib
 import type { DeskActivities } from '../activities/desk.js'
 import type { GateActivities } from '../activities/gates.js'
 import type { WatcherActivities } from '../activities/watcher.js'
-import type { GateResult } from '../domain/gates.js'
+import { type GateResult, placesListed } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import type { WatcherOrder } from '../domain/relay/watcher.js'
 import { driftGatesInput } from './inputs.js'
 import { relayGate } from './relay-gate.js'
 import { atHome, atSite } from './routes.js'
 import { parseInput, phase, runbookAttributes } from './shell.js'
+
+const MOST_DETAILS_CHARACTERS = 15_000
 
 export interface GatesResult {
   readonly passed: number
@@ -57,7 +59,10 @@ export async function driftGates(rawInput?: Record<string, never>): Promise<Gate
       '| gate | state | why |',
       '| --- | --- | --- |',
       ...gates.map(({ id, state, message }) => `| ${id} | ${state} | ${message.replaceAll('|', '\\|')} |`),
-    ].join('\n'),
+      ...gates.flatMap(({ id, places = [] }) => (places.length > 1 ? ['', `**${id}**`, ...placesListed(places)] : [])),
+    ]
+      .join('\n')
+      .slice(0, MOST_DETAILS_CHARACTERS),
   )
   return { passed: of('passed'), failed: of('failed'), unknown: of('unknown'), gates }
 }

@@ -16,7 +16,7 @@ import {
 import type { RelayActivities } from '../activities/email-relay.js'
 import type { ChangeResult } from '../domain/change/apply.js'
 import type { Json } from '../domain/change/plan.js'
-import type { GateResult } from '../domain/gates.js'
+import { type GateResult, placesListed } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
 import { hopeless, otherRoutes } from '../domain/relay/proof.js'
 import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.js'
@@ -54,7 +54,7 @@ export async function emailRelay(rawInput: EmailRelayInput): Promise<EmailRelayR
   const result = await runChange({ ...about, desk, makePlan: () => run.plan(), prove: () => run.prove(), provesUnchanged: true })
   const gate = run.gate
   phase('done', result.message)
-  const left = gate === null || gate.state === 'passed' ? '' : `\n\nThe gate ${gate.state}: ${gate.message}. Next: ${gate.next ?? ''}`
+  const left = gate === null || gate.state === 'passed' ? '' : `\n\nThe gate ${gate.state}: ${gate.message}\n\n${placesListed(gate.places ?? []).join('\n')}`
   const steps = result.steps.map(({ what, outcome, note }) => `- ${outcome}: ${what}${note === null ? '' : ` (${note})`}`)
   setCurrentDetails(`**${result.state}** · ${result.message}${left}\n\n${steps.join('\n')}`.slice(0, MOST_DETAILS_CHARACTERS))
   return { ...result, gate }

@@ -82,6 +82,10 @@ function gateLines(gates: readonly GateResult[], layout: Pick<Layout, 'width' | 
   const lines = shown.flatMap((gate) => [
     ...headed(GATE_SEVERITY[gate.state], `gate ${inert(gate.id)} (${gate.state})`, layout.width, layout.palette),
     ...explained(inert(gate.message), gate.next === null ? null : inert(gate.next), layout.width, layout.palette),
+    // The first is the one that was just told.
+    ...(gate.places ?? [])
+      .slice(1)
+      .flatMap(({ place, found, next }) => explained(`${inert(place)}, found ${inert(found)}`, inert(next), layout.width, layout.palette)),
   ])
   return ['', ...wrap('gates', layout.width).map(layout.palette.bold), ...lines]
 }

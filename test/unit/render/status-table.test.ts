@@ -40,6 +40,20 @@ describe.each([40, 60, 79, 80, 100, 120, 200])('a status at %i columns', (width)
   })
 })
 
+it('tells each place of a gate that did not pass, each with its way out', () => {
+  const places = ['/etc/aliases: root', 'target phone', 'queue'].map((place) => ({ place, found: `${place} is wrong`, next: `mend ${place}` }))
+  const gate = {
+    id: 'mail-route/pve',
+    state: 'failed',
+    reason: 'aliases_leads_elsewhere',
+    message: 'pve: /etc/aliases: root',
+    next: 'mend /etc/aliases: root',
+    places,
+  } as const
+  const said = words(render({ ...troubled(), gates: [gate] }, 60))
+  for (const { place, found, next } of places.slice(1)) expect(said).toContain(`${place}, found ${found} → ${next}`)
+})
+
 describe('the order', () => {
   it('is worst first: sites, hosts in a site, entries of a host', () => {
     const lines = render().split('\n')
