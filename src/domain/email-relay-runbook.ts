@@ -11,6 +11,7 @@ export const RELAY_CHANNELS = [
   'vzdump-cron',
   'vzdump-defaults',
   'hook-scripts',
+  'scripts',
   'users',
   'datacenter',
   'forward',

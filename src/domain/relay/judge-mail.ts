@@ -1,12 +1,14 @@
 /** The channels of the local mail system: .forward, aliases, Postfix, its queue, other mailers. Pure. */
 import { aliasEntries, compiledEntries } from './aliases.js'
 import type { Found, RelayContext } from './finding.js'
-import { addressesIn, isAllowed, isLocal } from './finding.js'
+import { addressesIn, isAllowed, isLocal, strangers } from './finding.js'
 import { fileOf, linesOf, outputOf, type RelayObservation, Unreadable } from './observation.js'
+import { deliveriesIn } from './proof.js'
 import { FORWARD_PROGRAMS, SASL_PASSWORD_PATH } from './questions.js'
 
 export const FORWARD_PATH = '/root/.forward'
 export const ALIASES_PATH = '/etc/aliases'
+const MASTER_PATH = '/etc/postfix/master.cf'
 
 /** What Postfix has to be told; `''` means empty. Wrapper mode is for SMTPS; `secure` compares the name in the certificate, `encrypt` takes any. */
 export function wantedPostfix({ relay, host }: Pick<RelayContext, 'relay' | 'host'>): Readonly<Record<string, string>> {
@@ -30,9 +32,10 @@ export function wantedPostfix({ relay, host }: Pick<RelayContext, 'relay' | 'hos
     smtp_sasl_security_options: 'noanonymous',
     smtp_sasl_tls_security_options: 'noanonymous',
     smtp_sasl_mechanism_filter: 'plain',
-    // The server takes no envelope sender but the account's; the null sender of bounces is left alone and refused there.
+    // The server takes no envelope sender but the account's. The empty one of reports stays (a static map would take it as well): a report with a
+    // sender whose mailbox refuses it is reported to that mailbox, and so on without end.
     sender_canonical_classes: 'envelope_sender',
-    sender_canonical_maps: `static:${relay.sender}`,
+    sender_canonical_maps: `regexp:{{/@/ ${relay.sender}}}`,
   }
 }
 
@@ -52,10 +55,45 @@ const MUST_BE_EMPTY = [
   'sender_bcc_maps',
   'recipient_bcc_maps',
   'luser_relay',
+  // It would say for the relay, too, how well its certificate is checked.
+  'smtp_tls_policy_maps',
 ] as const
 
-/** What these run is not known to us; a person looks. */
-const SHOULD_BE_EMPTY = ['fallback_transport', 'mailbox_transport', 'mailbox_command'] as const
+/** By these mail may go elsewhere as well, or past what is read here. What is set there on purpose is not known to us; a person looks. */
+const AS_SHIPPED: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [
+      'fallback_transport',
+      'fallback_transport_maps',
+      'mailbox_transport',
+      'mailbox_transport_maps',
+      'mailbox_command',
+      'mailbox_command_maps',
+      'content_filter',
+      'virtual_mailbox_maps',
+      'header_checks',
+      'body_checks',
+      'smtp_header_checks',
+      'smtp_body_checks',
+      'smtpd_milters',
+      'non_smtpd_milters',
+      // A second Postfix with settings of its own.
+      'multi_instance_directories',
+      // The watch reads the journal.
+      'maillog_file',
+    ].map((name) => [name, '']),
+  ),
+  mime_header_checks: '$header_checks',
+  nested_header_checks: '$header_checks',
+  virtual_alias_domains: '$virtual_alias_maps',
+  virtual_mailbox_domains: '$virtual_mailbox_maps',
+  local_transport: 'local:$myhostname',
+  forward_path: '$home/.forward${recipient_delimiter}${extension}, $home/.forward',
+  smtp_tls_secure_cert_match: 'nexthop, dot-nexthop',
+}
+
+/** Who is told of trouble with mail. */
+const NOTICES = ['bounce_notice_recipient', '2bounce_notice_recipient', 'delay_notice_recipient', 'error_notice_recipient'] as const
 
 /** `name = value` lines of `postconf`. */
 export function settingsOf(output: string): Map<string, string> {
@@ -84,29 +122,44 @@ export function judgePostfix(seen: RelayObservation, context: RelayContext): Fou
     const value = settingOf(settings, name)
     if (value !== wanted) found.push({ place: `postfix ${name}`, found: value || '(empty)', fix: `postconf -e '${name}=${wanted}'`, isPlanned: true })
   }
-  for (const name of SHOULD_BE_EMPTY) {
+  for (const [name, shipped] of Object.entries(AS_SHIPPED)) {
     const value = settingOf(settings, name)
-    if (value !== '') found.push({ place: `postfix ${name}`, found: value, fix: `read where it sends; postconf -e '${name}='` })
+    if (value !== shipped && value !== '') found.push({ place: `postfix ${name}`, found: value, fix: `read what it does; postconf -X ${name}` })
   }
+  for (const name of NOTICES) {
+    const elsewhere = strangers(addressesIn(settingOf(settings, name)), context)
+    if (elsewhere.length > 0) found.push({ place: `postfix ${name}`, found: elsewhere.join(', '), fix: `postconf -X ${name}` })
+  }
+  if (outputOf(seen, 'postfix status').trim() !== 'running')
+    found.push({ place: 'postfix', found: 'it does not run: mail stays where it was written', fix: 'systemctl start postfix' })
   const maps = addressesIn(settingOf(settings, 'alias_maps')).filter(
     (map) => !/^(hash|lmdb|btree|cdb|dbm|sdbm|texthash):(\$\{?config_directory\}?|\/etc)\/aliases$/.test(map),
   )
   if (maps.length > 0) found.push({ place: 'postfix alias_maps', found: maps.join(', '), fix: "postconf -e 'alias_maps=hash:/etc/aliases'" })
-  found.push(...judgeMaster(seen))
+  found.push(...judgeMaster(seen, context))
   if (context.host.mode === 'relay') found.push(...judgeLogin(seen))
   return found
 }
 
-function judgeMaster(seen: RelayObservation): Found[] {
-  return linesOf(seen, 'master.cf').flatMap((file) =>
-    file.lines
-      .filter(({ text }) => !KNOWN_PIPES.includes(text.trim().split(/\s+/)[0] ?? ''))
-      .map(({ text }) => ({
-        place: `${file.path}: ${text.trim().split(/\s+/).slice(0, 2).join(' ')}`,
-        found: text.trim().slice(0, 200),
-        fix: 'remove it from master.cf, or accept it under exceptions: in email-relay.yaml',
-      })),
-  )
+/** Programs that master.cf hands mail to, and settings that it makes for one service alone, past what main.cf says. */
+function judgeMaster(seen: RelayObservation, context: RelayContext): Found[] {
+  const wanted: Readonly<Record<string, string>> = { ...AS_SHIPPED, ...wantedPostfix(context) }
+  const services = outputOf(seen, 'master services')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([name = '', , , , , , , command]) => command === 'pipe' && !KNOWN_PIPES.includes(name))
+    .map(([name, type, , , , , , ...command]) => ({
+      place: `${MASTER_PATH}: ${name} ${type}`,
+      found: command.join(' ').slice(0, 200),
+      fix: `postconf -MX ${name}/${type}, or accept it under exceptions: in email-relay.yaml`,
+    }))
+  const settings = [...settingsOf(outputOf(seen, 'master settings'))].flatMap(([setting, value]) => {
+    const may = wanted[setting.slice(setting.lastIndexOf('/') + 1)]
+    return may === undefined || value === may || value === ''
+      ? []
+      : [{ place: `${MASTER_PATH}: ${setting}`, found: value, fix: `postconf -PX ${setting}; postfix reload` }]
+  })
+  return [...services, ...settings]
 }
 
 /** What logging in at the server needs on the host. */
@@ -158,7 +211,7 @@ export function judgeForward(seen: RelayObservation, context: RelayContext): Fou
       isPlanned: true,
     })
   }
-  for (const file of linesOf(seen, 'other .forward')) {
+  for (const file of linesOf(seen, 'other .forward').filter(({ path }) => path !== FORWARD_PATH)) {
     const elsewhere = file.lines.flatMap(({ text: line }) =>
       line.includes('|') ? [line.trim()] : addressesIn(line).filter((address) => !isAllowed(address, context)),
     )
@@ -205,6 +258,9 @@ export interface QueuedMail {
   readonly reason: string
 }
 
+/** As postqueue shows an empty sender. */
+export const NULL_SENDER = 'MAILER-DAEMON'
+
 /** `postqueue -j`: one JSON object a line. @throws Unreadable */
 export function queueOf(seen: RelayObservation): QueuedMail[] {
   return outputOf(seen, 'queue')
@@ -239,12 +295,26 @@ export function waitingMail(seen: RelayObservation): QueuedMail[] {
   return queueOf(seen).filter(({ queue }) => queue === 'deferred' || queue === 'hold')
 }
 
-export function judgeQueue(seen: RelayObservation): Found[] {
+export function judgeQueue(seen: RelayObservation, context: RelayContext): Found[] {
   const waiting = waitingMail(seen)
-  if (waiting.length === 0) return []
   const to = [...new Set(waiting.flatMap(({ recipients }) => recipients))]
   const said = `${waiting.length} ${waiting.length === 1 ? 'mail waits' : 'mails wait'} for ${to.slice(0, 5).join(', ')}${to.length > 5 ? ', …' : ''}: ${waiting[0]?.reason.slice(0, 160) ?? ''}`
-  return [{ place: 'queue', found: said, fix: 'decide with old_queue: in email-relay.yaml and run emailRelay, or use postqueue -f, postsuper -d ID' }]
+  const fix = 'decide with old_queue: in email-relay.yaml and run emailRelay, or use postqueue -f, postsuper -d ID'
+  return [...(waiting.length === 0 ? [] : [{ place: QUEUE, found: said, fix }]), ...judgeRefused(seen, context)]
+}
+
+export const QUEUE = 'queue'
+
+/** What the relay refused for good is gone: the report of it has an empty sender, which a server that checks its senders refuses as well. */
+function judgeRefused(seen: RelayObservation, { relay, host }: RelayContext): Found[] {
+  if (host.mode === 'disable') return []
+  const refused = deliveriesIn(outputOf(seen, 'refused')).filter(({ relay: by }) => by.toLowerCase().startsWith(`${relay.server.toLowerCase()}[`))
+  // The report of a refusal is refused itself; it is the mail before it that somebody wrote.
+  const last = refused.findLast(({ to }) => to !== relay.sender) ?? refused.at(-1)
+  if (last === undefined) return []
+  const count = refused.length === 1 ? 'a mail' : `${refused.length} mails`
+  const found = `${count} refused for good within a day, and nobody on the host was told; the last for ${last.to}: ${last.said.slice(0, 200)}`
+  return [{ place: 'queue: refused', found, fix: `find who sent it: journalctl SYSLOG_FACILITY=2 -g ${last.queueId}; it counts for a day` }]
 }
 
 /** Ours, and the same file on a system where /usr/sbin is /usr/bin. */
@@ -262,5 +332,12 @@ export function judgeOtherMailers(seen: RelayObservation): Found[] {
       found: 'settings of another mail program, which goes past Postfix',
       fix: `remove ${file.path} and its package`,
     })),
+    ...linesOf(seen, 'mail programs').flatMap((file) =>
+      file.lines.map(({ line, text }) => ({
+        place: `${file.path}: ${text.slice('says '.length)}`,
+        found: `line ${line}: a mail program is told to send by itself, or to somebody else`,
+        fix: `remove the line from ${file.path}, or accept it under exceptions: in email-relay.yaml`,
+      })),
+    ),
   ]
 }

@@ -2,6 +2,7 @@
 import { type EmailRelayRunbook, RELAY_CHANNELS, type RelayChannel, type RelayHost } from '../email-relay-runbook.js'
 import type { GateResult } from '../gates.js'
 import type { Found, RelayContext, RelayFinding } from './finding.js'
+import { judgeCommands } from './judge-commands.js'
 import { judgeFiles, judgePbs } from './judge-files.js'
 import { judgeAliases, judgeForward, judgeOtherMailers, judgePostfix, judgeQueue } from './judge-mail.js'
 import {
@@ -38,6 +39,7 @@ const JUDGES: Readonly<Record<Exclude<RelayChannel, 'outside'>, (seen: RelayObse
   'vzdump-cron': judgeVzdumpCron,
   'vzdump-defaults': judgeVzdumpDefaults,
   'hook-scripts': judgeHookScripts,
+  scripts: (seen, context) => judgeCommands('scripts', seen, context),
   users: judgeUsers,
   datacenter: judgeDatacenter,
   forward: judgeForward,
@@ -105,29 +107,37 @@ function verdictOf(channel: RelayChannel, found: readonly Found[], { exceptions 
 
 export const relayGateId = (host: string): string => `mail-route/${host}`
 
+const MOST_PLACES = 200
+
 /** Passed only when every channel was read and none leads elsewhere: what could not be read is no pass. */
 export function relayGateOf(host: RelayHost, verdicts: readonly ChannelVerdict[]): GateResult {
   const id = relayGateId(host.host)
   const findings = verdicts.flatMap((verdict) => verdict.findings)
   const unread = verdicts.filter(({ state }) => state === 'unknown')
   const [first] = findings
-  const more = (count: number) => (count > 1 ? ` (and ${count - 1} more)` : '')
+  const places = [
+    ...findings.map((finding) => ({ place: finding.place, found: finding.found.slice(0, 300), next: nextOf(finding, host) })),
+    ...unread.map(({ channel, message }) => ({
+      place: channel,
+      found: `could not be read: ${message ?? ''}`.slice(0, 300),
+      next: `make it readable on ${host.host}; what is not read is no pass`,
+    })),
+  ]
+  const all = { places: places.slice(0, MOST_PLACES) }
+  const more = places.length > 1 ? ` (and ${places.length - 1} more, each in: nightshift status)` : ''
   if (first !== undefined) {
-    return {
-      id,
-      state: 'failed',
-      reason: `${first.channel}_leads_elsewhere`.replaceAll('-', '_'),
-      message: `${host.host}: ${first.place}, found ${first.found}${more(findings.length)}`,
-      next: first.isPlanned ? `nightshift run emailRelay '{"host":"${host.host}"}'` : first.fix,
-    }
+    const reason = `${first.channel}_leads_elsewhere`.replaceAll('-', '_')
+    return { id, state: 'failed', reason, message: `${host.host}: ${first.place}, found ${first.found}${more}`, next: nextOf(first, host), ...all }
   }
-  const [unknown] = unread
-  if (unknown !== undefined) {
-    const message = `${host.host}: ${unknown.channel} could not be read: ${unknown.message ?? ''}${more(unread.length)}`
-    return { id, state: 'unknown', reason: 'unread', message, next: `make it readable on ${host.host}; what is not read is no pass` }
-  }
+  const [unknown] = places
+  if (unknown !== undefined)
+    return { id, state: 'unknown', reason: 'unread', message: `${host.host}: ${unknown.place} ${unknown.found}${more}`, next: unknown.next, ...all }
   const accepted = verdicts.flatMap((verdict) => verdict.accepted)
   const beside = accepted.length === 0 ? '' : `, beside ${accepted.length} accepted by exceptions: ${accepted.map(({ finding }) => finding.place).join(', ')}`
   const says = host.mode === 'relay' ? 'every way of mail leads through the relay' : 'no mail leaves the host'
   return { id, state: 'passed', reason: 'ok', message: `${host.host}: ${says}${beside}`, next: null }
+}
+
+function nextOf({ isPlanned, fix }: RelayFinding, { host }: RelayHost): string {
+  return isPlanned ? `nightshift run emailRelay '{"host":"${host}"}'` : fix
 }

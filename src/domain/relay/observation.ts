@@ -32,8 +32,20 @@ export interface RelayObservation {
 
 /** What is asked: data, so that a new channel needs no new program. */
 export type Question =
-  /** Lines of files that match a Perl pattern; all lines without one. `mask`: what follows the first `=`, `:` or blank is not shown, only that it is there. */
-  | { readonly name: string; readonly kind: 'lines'; readonly globs: readonly string[]; readonly pattern?: string; readonly mask?: boolean }
+  /**
+   * Lines of files that match a Perl pattern; all lines without one. A path that begins with `~*` is looked for in every user's home.
+   * `mask`: what follows the first `=`, `:` or blank is not shown, only that it is there. `captures`: of lines that are no comments only what the named
+   * groups of each match hold, as `name value`; lines that a `\` parts are one. `scripts`: only of files that begin with `#!`.
+   */
+  | {
+      readonly name: string
+      readonly kind: 'lines'
+      readonly globs: readonly string[]
+      readonly pattern?: string
+      readonly mask?: boolean
+      readonly captures?: boolean
+      readonly scripts?: boolean
+    }
   | { readonly name: string; readonly kind: 'file'; readonly path: string }
   | { readonly name: string; readonly kind: 'run'; readonly argv: readonly string[] }
   | { readonly name: string; readonly kind: 'secret'; readonly path: string; readonly sha256: string; readonly mode: string }

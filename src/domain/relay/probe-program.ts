@@ -33,6 +33,7 @@ use warnings;
 use Digest::SHA ();
 use Errno ();
 use Fcntl qw(:mode);
+use File::Glob ();
 use JSON::PP ();
 use POSIX ();
 
@@ -67,23 +68,70 @@ sub lines {
     my ($q) = @_;
     my @files;
     my %seen;
-    for my $path (grep { !$seen{$_}++ } map { glob } @{ $q->{globs} }) {
+    for my $path (grep { !$seen{$_}++ } map { paths($_, $q->{scripts}) } @{ $q->{globs} }) {
         # A backup copy of an editor or of dpkg is read by nothing; a unit that is masked is a link to /dev/null.
         next if $path =~ /(~|\.dpkg-[a-z]+|\.ucf-[a-z]+|\.bak)$/ || -d $path || (readlink $path // '') eq '/dev/null';
+        next if $q->{scripts} && !is_script($path);
         my ($there, $content) = eval { slurp($path) };
         if ($@) { chomp(my $why = $@); push @files, { path => $path, lines => [], error => $why }; next }
         next unless $there;
         my ($number, @found) = (0);
-        for my $line (split /\r?\n/, text($content)) {
+        my ($begun, $line) = (0, '');
+        for my $part (split /\r?\n/, text($content)) {
             $number += 1;
-            next if defined $q->{pattern} && $line !~ /$q->{pattern}/;
-            $line =~ s/([=:\s]\s*["']?)[^\s"'=].*$/$1***/ if $q->{mask} && $line !~ /=\s*["']{0,2}\s*$/;
-            push @found, { line => $number, text => substr $line, 0, 1000 };
+            $begun = $number if $line eq '';
+            $line .= $part;
+            next if $q->{captures} && $line !~ /^\s*#/ && $line =~ s/\\$/ /;
+            my $shown = shown($q, $line);
+            push @found, { line => $begun, text => substr $shown, 0, 1000 } if defined $shown;
+            $line = '';
         }
         my $error = @found > $order->{mostLines} ? 'has more than ' . $order->{mostLines} . ' such lines' : undef;
         push @files, { path => $path, lines => $error ? [] : \@found, error => $error };
     }
     return { kind => 'lines', files => \@files };
+}
+
+sub shown {
+    my ($q, $line) = @_;
+    return $line =~ /^\s*#/ ? undef : captured($q->{pattern}, $line) if $q->{captures};
+    return undef if defined $q->{pattern} && $line !~ /$q->{pattern}/;
+    $line =~ s/([=:\s]\s*["']?)[^\s"'=].*$/$1***/ if $q->{mask} && $line !~ /=\s*["']{0,2}\s*$/;
+    return public($line);
+}
+
+sub captured {
+    my ($pattern, $line) = @_;
+    my @held;
+    while ($line =~ /$pattern/g) { push @held, map { "$_ $+{$_}" } sort keys %+ }
+    return @held ? join(' ', @held) : undef;
+}
+
+# What stands behind the host of an address is often the secret itself.
+sub public {
+    my ($text) = @_;
+    $text =~ s{(\bhttps?://)(?:[^/\s"'\\@]*@)?([^/\s"'\\?]+)[/?][^\s"'\\]+}{$1$2/***}g;
+    $text =~ s{(\s(?:-u|--user)[\s=]+)\S+}{$1***}g;
+    return $text;
+}
+
+my @homes;
+sub paths {
+    my ($glob, $for_scripts) = @_;
+    return File::Glob::bsd_glob($glob) unless $glob =~ s/^~\*//;
+    if (!@homes) { while (my @user = getpwent) { push @homes, $user[7] } }
+    # Users of the system have homes like /bin, where programs of packages lie.
+    return map { my $home = $_; $home =~ s/([][*?{}\\~])/\\$1/g; File::Glob::bsd_glob("$home$glob") }
+        grep { !$for_scripts || !m{^/($|(?:bin|sbin|usr|lib|dev|proc|sys|etc|run)(?:/|$))} } @homes;
+}
+
+sub is_script {
+    my ($path) = @_;
+    # What cannot be opened is told of when it is read.
+    open my $file, '<:raw', $path or return 1;
+    return 1 unless -f $file;
+    read $file, my $begin, 2;
+    return $begin eq '#!';
 }
 
 sub whole {
@@ -127,7 +175,7 @@ sub run_all {
         my ($name, $out, $err) = @{ delete $running{$pid} || next };
         my $exit = $? & 127 ? 128 + ($? & 127) : $? >> 8;
         my ($printed, $complained) = map { seek $_, 0, 0; local $/; my $t = <$_>; text(defined $t ? $t : '') } $out, $err;
-        $answers{$name} = { kind => 'run', exit => $exit, out => substr($printed, 0, $order->{mostBytes}), err => substr $complained, 0, 2000 };
+        $answers{$name} = { kind => 'run', exit => $exit, out => substr(public($printed), 0, $order->{mostBytes}), err => substr $complained, 0, 2000 };
     }
     return;
 }

@@ -36,6 +36,8 @@ test('the host as it was found fails with the place, and with the runbook as the
 })
 
 const PERSONAL = 'ronny@gmail.example'
+const SAID = 'host mail.spine.ronny.works[10.213.165.21] said: 501 5.5.4 You are not allowed to send from this address. (in reply to RCPT TO command)'
+const BOUNCED = `1795288145.101 pve postfix/smtp[211]: 4BFA49F0165: to=<${PERSONAL}>, relay=mail.spine.ronny.works[10.213.165.21]:465, delay=0.3, delays=0/0/0.3/0, dsn=5.5.4, status=bounced (${SAID})\n`
 const CASES: readonly [title: string, seen: () => RelayObservation, expected: string][] = [
   [
     'a webhook target',
@@ -133,9 +135,66 @@ const CASES: readonly [title: string, seen: () => RelayObservation, expected: st
   ],
   [
     'a pipe in master.cf',
-    () => withLines('master.cf', '/etc/postfix/master.cf', 'telegram unix - n n - - pipe flags=F user=nobody argv=/usr/local/bin/telegram'),
-    'postfix | /etc/postfix/master.cf: telegram unix | telegram unix - n n - - pipe flags=F user=nobody argv=/usr/local/bin/telegram',
+    () => withOutput('master services', (out) => `${out}telegram unix - n n - - pipe flags=F user=nobody argv=/usr/local/bin/telegram\n`),
+    'postfix | /etc/postfix/master.cf: telegram unix | pipe flags=F user=nobody argv=/usr/local/bin/telegram',
   ],
+  [
+    'a service of master.cf that goes another way than main.cf says',
+    () => withOutput('master settings', (out) => `${out}smtp/unix/relayhost = [smtp.gmail.com]:25\nsmtp/unix/smtp_fallback_relay = \n`),
+    'postfix | /etc/postfix/master.cf: smtp/unix/relayhost | [smtp.gmail.com]:25',
+  ],
+  [
+    'a filter that all mail is handed to',
+    () => withOutput('postconf', (out) => out.replace(/^content_filter =.*$/m, 'content_filter = scan:')),
+    'postfix | postfix content_filter | scan:',
+  ],
+  [
+    'another .forward than those of the homes',
+    () => withOutput('postconf', (out) => out.replace(/^forward_path =.*$/m, 'forward_path = /etc/forward/$user')),
+    'postfix | postfix forward_path | /etc/forward/$user',
+  ],
+  [
+    'notices of trouble to somebody elsewhere',
+    () => withOutput('postconf', (out) => out.replace(/^2bounce_notice_recipient =.*$/m, `2bounce_notice_recipient = ${PERSONAL}`)),
+    `postfix | postfix 2bounce_notice_recipient | ${PERSONAL}`,
+  ],
+  [
+    'a certificate that is not checked at the relay alone',
+    () => withOutput('postconf', (out) => out.replace(/^smtp_tls_policy_maps =.*$/m, 'smtp_tls_policy_maps = inline:{[mail.spine.ronny.works]:465=may}')),
+    'postfix | postfix smtp_tls_policy_maps | inline:{[mail.spine.ronny.works]:465=may}',
+  ],
+  [
+    'a Postfix that does not run',
+    () => withOutput('postfix status', () => 'stopped\n'),
+    'postfix | postfix | it does not run: mail stays where it was written',
+  ],
+  [
+    'a mail that the relay refused for good, and of which nobody was told',
+    // As the lab's server refused a report with an empty sender.
+    () => withOutput('refused', () => BOUNCED),
+    `queue | queue: refused | a mail refused for good within a day, and nobody on the host was told; the last for ${PERSONAL}: ${SAID}`,
+  ],
+  [
+    'a target of a kind that came later',
+    () => withRows('targets', (rows) => [...rows, { name: 'pager', type: 'matrix' }]),
+    'targets | target pager | a target of type matrix, which is not known here',
+  ],
+  [
+    'an SMTP target for a user, and a name beside',
+    () => withRows('endpoints smtp', () => [{ name: 'gmail', server: 'smtp.gmail.com', mailto: PERSONAL, 'mailto-user': 'root@pam', comment: 'to: root' }]),
+    `targets | target gmail | a target of type smtp, past Postfix: smtp.gmail.com for ${PERSONAL}, ronny@spine.ronny.works`,
+  ],
+  [
+    'the built-in target switched off',
+    () => withRows('endpoints sendmail', ([row]) => [{ ...row, disable: '1' }]),
+    'targets | target mail-to-root | to ronny@spine.ronny.works, from alerts@spine.ronny.works, disabled',
+  ],
+  [
+    'the built-in target with a user beside the address',
+    () => withRows('endpoints sendmail', ([row]) => [{ ...row, 'mailto-user': ['root@pam'] }]),
+    'targets | target mail-to-root | to ronny@spine.ronny.works, ronny@spine.ronny.works, from alerts@spine.ronny.works',
+  ],
+  ['a matcher without a target', () => withRows('matchers', ([row]) => [{ ...row, target: undefined }]), 'matchers | matcher default-matcher | to nobody'],
   [
     'mail that waits',
     () =>
@@ -184,17 +243,13 @@ const CASES: readonly [title: string, seen: () => RelayObservation, expected: st
     () => withLines('mdadm.conf', '/etc/mdadm/mdadm.conf', 'PROGRAM /usr/local/bin/raid-alarm'),
     'mdadm | /etc/mdadm/mdadm.conf: PROGRAM | line 1: /usr/local/bin/raid-alarm',
   ],
-  [
-    'unattended upgrades',
-    () => withLines('apt', '/etc/apt/apt.conf.d/50unattended-upgrades', `Unattended-Upgrade::Mail "${PERSONAL}";`),
-    `apt | /etc/apt/apt.conf.d/50unattended-upgrades: Unattended-Upgrade::Mail | line 1: ${PERSONAL}`,
-  ],
+  ['unattended upgrades', () => withOutput('apt', () => `Unattended-Upgrade::Mail "${PERSONAL}";\n`), `apt | apt: Unattended-Upgrade::Mail | ${PERSONAL}`],
   [
     'logwatch',
     () => withLines('logwatch', '/etc/logwatch/conf/logwatch.conf', `MailTo = ${PERSONAL}`),
     `logs | /etc/logwatch/conf/logwatch.conf: MailTo | line 1: ${PERSONAL}`,
   ],
-  ['rsyslog', () => withLines('rsyslog', '/etc/rsyslog.d/mail.conf', 'module(load="ommail")'), 'logs | /etc/rsyslog.d/mail.conf: ommail | line 1: ")'],
+  ['rsyslog', () => withLines('rsyslog', '/etc/rsyslog.d/mail.conf', 'module(load="ommail")'), 'logs | /etc/rsyslog.d/mail.conf: ommail | line 1: it is set'],
   [
     'fail2ban',
     () => withLines('fail2ban', '/etc/fail2ban/jail.local', `destemail = ${PERSONAL}`),
@@ -226,6 +281,38 @@ describe('finds, and nothing beside it:', () => {
   })
 })
 
+test('tells every place with its own way out, not only the first', () => {
+  const two = withOutput(
+    'refused',
+    () => BOUNCED,
+    withOutput('postconf', (out) => out.replace(/^always_bcc =.*$/m, `always_bcc = ${PERSONAL}`)),
+  )
+  const seen = withOutput('queue', () => 'postqueue: fatal', two)
+  const { message, places } = gate(seen)
+  expect(message).toBe(`proxmox-home: postfix always_bcc, found ${PERSONAL} (and 1 more, each in: nightshift status)`)
+  expect(places).toEqual([
+    { place: 'postfix always_bcc', found: PERSONAL, next: `nightshift run emailRelay '{"host":"proxmox-home"}'` },
+    { place: 'queue', found: 'could not be read: postqueue said what is not JSON: postqueue: fatal', next: expect.stringContaining('make it readable') },
+  ])
+})
+
+test('a job that vzdump.cron holds is told of there, and not set through the API, which would move it', () => {
+  const id = `${'0f'.repeat(20)}:1`
+  expect(findingsOf(withRows('jobs', (rows) => [{ id, enabled: '1', mailto: PERSONAL, schedule: 'sat 02:00' }, ...rows]))).toEqual([])
+})
+
+test('what the server refused before there was a relay, or what a host that may not mail refuses itself, does not count', () => {
+  expect(findingsOf(withOutput('refused', () => BOUNCED.replaceAll('mail.spine.ronny.works', 'mx.gmail.example')))).toEqual([])
+  const off = { ...HOME, mode: 'disable' as const }
+  const queue = judgeRelay(
+    withOutput('refused', () => BOUNCED),
+    RUNBOOK,
+    off,
+    TODAY,
+  ).find(({ channel }) => channel === 'queue')
+  expect(queue?.state).toBe('clean')
+})
+
 test('root may have no address at all, not even an allowed one, because aliases come before .forward; others may', () => {
   const aliases = (text: string) => withAnswer('aliases', { kind: 'file', text, sha256: 'x', mode: '0644', error: null })
   expect(findingsOf(aliases('postmaster: root\nroot: ronny@spine.ronny.works\n'))).toEqual(['aliases | /etc/aliases: root | ronny@spine.ronny.works'])
@@ -252,7 +339,7 @@ describe('what could not be read is unknown, which is no pass', () => {
   })
 
   test('everything, when the reading did not run as root', () => {
-    expect(unreadOf(withOutput('uid', () => '1000\n'))).toHaveLength(27)
+    expect(unreadOf(withOutput('uid', () => '1000\n'))).toHaveLength(28)
   })
 })
 
