@@ -55,7 +55,7 @@ smtp_sasl_security_options = noanonymous
 smtp_sasl_tls_security_options = noanonymous
 smtp_sasl_mechanism_filter = plain
 sender_canonical_classes = envelope_sender
-sender_canonical_maps = static:${ALERTS}
+sender_canonical_maps = regexp:{{/@/ ${ALERTS}}}
 `
 
 const NOTIFICATIONS = `sendmail: mail-to-root

@@ -159,7 +159,7 @@ export function createRelayStateActivities(deps: RelayStateDeps) {
 
     async planQueueSteps({ host, packed }: { host: string; packed: string }): Promise<PlannedRelay['plan']> {
       const { runbook } = await runbooksOf(deps)
-      return await readable(async () => sealPlan(planOldQueue(unpack(packed), entryOf(runbook, host))))
+      return await readable(async () => sealPlan(planOldQueue(unpack(packed), runbook, entryOf(runbook, host))))
     },
 
     /** The gate over one host, from a reading. */

@@ -8,7 +8,7 @@ import type { EmailRelayRunbook, RelayHost } from '../email-relay-runbook.js'
 import { aliasEntries, compiledEntries, withoutValues } from './aliases.js'
 import type { RelayFinding } from './finding.js'
 import { type ChannelVerdict, contextOf } from './judge.js'
-import { ALIASES_PATH, FORWARD_PATH, isElsewhere, settingsOf, waitingMail, wantedForward, wantedPostfix } from './judge-mail.js'
+import { ALIASES_PATH, FORWARD_PATH, isElsewhere, NULL_SENDER, QUEUE, settingsOf, waitingMail, wantedForward, wantedPostfix } from './judge-mail.js'
 import { DEFAULT_MATCHER, MATCHER_RULES, ROOT_TARGET } from './judge-proxmox.js'
 import { fileOf, listOf, outputOf, type RelayObservation, rowsOf } from './observation.js'
 import { SASL_PASSWORD_PATH, saslLine } from './questions.js'
@@ -266,7 +266,7 @@ function warningsOf(verdicts: readonly ChannelVerdict[], seen: RelayObservation,
   return [
     ...verdicts.flatMap(({ findings }) =>
       findings
-        .filter(({ isPlanned, channel }) => !isPlanned && channel !== 'queue')
+        .filter(({ isPlanned, place }) => !isPlanned && place !== QUEUE)
         .map(({ place, found, fix }) => ({ code: 'left_for_a_person', message: `${place}: ${found}; ${fix}` })),
     ),
     ...verdicts
@@ -293,14 +293,43 @@ function queueFacts(seen: RelayObservation): Json {
 const STILL_WAITING = 'for i; do postcat -q "$i" >/dev/null 2>&1 && echo "$i"; done; true'
 /**
  * A sender is rewritten when a mail enters the queue: one of before would be sent as root of this host, which a server that checks its senders refuses for good.
- * postsuper(1), -r: the mail is taken in anew, with addresses rewritten again and under another ID.
+ * postsuper(1), -r: the mail is taken in anew, with addresses rewritten again and under another ID. The empty sender of a report is never rewritten, so such
+ * a mail is sent again from the relay's own (RFC 5322, 3.6.6) and then removed; that it was sent stands in the mail log, should this be cut off between.
  */
-const SEND_ANEW = `for i; do postsuper -r "$i"; done
-tries=30
-while [ "$tries" -gt 0 ] && [ -n "$(${STILL_WAITING})" ]; do postkick public pickup W; sleep 1; tries=$((tries - 1)); done`
+const SEND_ANEW = String.raw`use strict;
+use warnings;
+use JSON::PP ();
+use POSIX ();
+my ($sender, @ids) = @ARGV;
+my %waiting = map { my $mail = JSON::PP::decode_json($_); ($mail->{queue_id} => $mail) } qx{postqueue -j};
+die "postqueue ended with $?\n" if $?;
+for my $mail (grep { defined } @waiting{@ids}) {
+    my $id = $mail->{queue_id};
+    if ($mail->{sender} eq '${NULL_SENDER}') { send_again($mail); run('postsuper', '-d', $id) }
+    else { run('postsuper', '-r', $id) }
+}
+for (1 .. 30) {
+    last unless grep { system("postcat -q $_ >/dev/null 2>&1") == 0 } @ids;
+    run('postkick', 'public', 'pickup', 'W');
+    sleep 1;
+}
+
+sub run { system(@_) == 0 or die "$_[0] ended with $?\n" }
+
+sub send_again {
+    my ($mail) = @_;
+    my $id = "<$mail->{queue_id}.$mail->{arrival_time}\@nightshift.invalid>";
+    return if index(qx{journalctl --quiet --no-pager -o cat --since -1day SYSLOG_FACILITY=2}, "resent-message-id=$id") >= 0;
+    my $content = do { open my $in, '-|', 'postcat', '-hbq', $mail->{queue_id} or die "postcat: $!\n"; local $/; my $all = <$in>; close $in or die "postcat ended with $?\n"; $all };
+    my @to = map { $_->{address} } @{ $mail->{recipients} };
+    open my $out, '|-', 'sendmail', '-i', '-f', $sender, '--', @to or die "sendmail: $!\n";
+    print $out "Resent-Date: ", POSIX::strftime('%a, %d %b %Y %H:%M:%S +0000', gmtime), "\nResent-From: <$sender>\nResent-To: ", join(', ', map { "<$_>" } @to), "\nResent-Message-ID: $id\n$content";
+    close $out or die "sendmail ended with $?\n";
+}
+`
 
 /** What becomes of the mail that waited: a plan of its own, asked for after the relay is proven. No steps where it is kept. */
-export function planOldQueue(seen: RelayObservation, host: RelayHost): PlanDraft {
+export function planOldQueue(seen: RelayObservation, { relay }: Pick<EmailRelayRunbook, 'relay'>, host: RelayHost): PlanDraft {
   const waiting = waitingMail(seen)
   const ids = waiting.map(({ id }) => id).sort()
   const gone: Check = { kind: 'command', argv: ['sh', '-c', STILL_WAITING, 'sh', ...ids], stdout: '' }
@@ -308,9 +337,11 @@ export function planOldQueue(seen: RelayObservation, host: RelayHost): PlanDraft
   const parts = {
     host: host.host,
     before: [present],
-    diff: waiting
-      .slice(0, MOST_QUEUED_SHOWN)
-      .map(({ id, recipients }) => ({ field: id, from: recipients.join(', '), to: host.oldQueue === 'delete' ? null : 'tried again now' })),
+    diff: waiting.slice(0, MOST_QUEUED_SHOWN).map(({ id, sender, recipients }) => ({
+      field: id,
+      from: recipients.join(', '),
+      to: host.oldQueue === 'delete' ? null : sender === NULL_SENDER ? `sent again, from ${relay.sender}` : 'tried again now',
+    })),
     removes: [],
   }
   const steps: PlanStep[] =
@@ -333,7 +364,7 @@ export function planOldQueue(seen: RelayObservation, host: RelayHost): PlanDraft
               ...parts,
               id: 'flush old queue',
               what: `Try to send ${ids.length} mails that wait in the queue now, through the relay`,
-              effect: { kind: 'command', argv: ['sh', '-c', SEND_ANEW, 'sh', ...ids] },
+              effect: { kind: 'command', argv: ['perl', '-e', SEND_ANEW, relay.sender, ...ids] },
               destructive: [],
               after: [gone],
               undo: { none: 'a mail that was sent cannot be taken back' },

@@ -120,13 +120,20 @@ describe('the old queue', () => {
   )
 
   test('is deleted mail by mail, which is destructive and cannot be taken back; what is on its way is left', () => {
-    const [step] = planOldQueue(seen, { ...HOME, oldQueue: 'delete' }).steps
+    const [step] = planOldQueue(seen, RUNBOOK, { ...HOME, oldQueue: 'delete' }).steps
     expect(step).toMatchObject({ destructive: ['deletes data'], effect: { argv: ['postsuper', '-d', 'B2'] }, undo: { none: expect.any(String) } })
   })
 
+  test('with an empty sender is sent again from the relay’s own: a server that checks its senders would refuse it for good', () => {
+    const report = withOutput('queue', (out) => out.replace('"sender":"root@pve"', '"sender":"MAILER-DAEMON"'), seen)
+    const [step] = planOldQueue(report, RUNBOOK, { ...HOME, oldQueue: 'flush' }).steps
+    expect(step?.diff).toEqual([{ field: 'B2', from: 'me@gmail.example', to: 'sent again, from alerts@spine.ronny.works' }])
+    expect(commandOf(step?.effect ?? expect.fail('no step')).slice(-2)).toEqual(['alerts@spine.ronny.works', 'B2'])
+  })
+
   test('is kept unless something else was decided, and nothing is planned for an empty one', () => {
-    expect(planOldQueue(seen, HOME).steps).toEqual([])
-    expect(planOldQueue(HEALTHY, { ...HOME, oldQueue: 'delete' }).steps).toEqual([])
+    expect(planOldQueue(seen, RUNBOOK, HOME).steps).toEqual([])
+    expect(planOldQueue(HEALTHY, RUNBOOK, { ...HOME, oldQueue: 'delete' }).steps).toEqual([])
   })
 })
 
