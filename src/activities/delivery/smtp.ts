@@ -140,11 +140,11 @@ export class SmtpSender {
 
 /** The bytes of a message: the same in every attempt, because nothing in them comes from the attempt. */
 export async function composed(mail: OutgoingMail): Promise<Buffer> {
-  const headers = Object.entries(mail.headers).map(([key, value]) => ({ key, value }))
+  const headers = Object.entries(mail.headers).map(([key, value]) => ({ key, value: asItReads(value) }))
   const composer = new MailComposer({
     from: mail.from,
     to: [...mail.to],
-    subject: mail.subject,
+    subject: asItReads(mail.subject),
     text: mail.text,
     messageId: mail.messageId,
     ...(mail.inReplyTo === null ? {} : { inReplyTo: mail.inReplyTo }),
@@ -157,6 +157,9 @@ export async function composed(mail: OutgoingMail): Promise<Buffer> {
   })
   return await composer.compile().build()
 }
+
+/** What looks like an encoded word (RFC 2047) is passed on by the library, and a mail program would show what is encoded in it: a name of a guest is no such word. */
+const asItReads = (text: string): string => text.replaceAll('=?', '= ?')
 
 function accepted(address: string, response: string, redact: Redact): RecipientOutcome {
   return { address, outcome: 'accepted', code: codeOf(response), reply: briefly(response, redact) }

@@ -194,6 +194,13 @@ it('one of three recipients refused: partial, and each is told by itself', async
   expect(server.received[0]?.to).toEqual(['ronny@example.org', 'third@example.org'])
 })
 
+it('an encoded word in a name is shown as it stands, not as what is encoded in it', async () => {
+  const { server } = await send({}, {}, { ...MAIL, subject: 'vm =?utf-8?Q?=0D=0ABcc:_thief?= b', headers: { 'X-Nightshift-Subject': 'a =?utf-8?Q?b?= c' } })
+  const [head = ''] = (server.received[0]?.text ?? '').split('\r\n\r\n')
+  expect(head).not.toContain('=?utf-8?')
+  expect(head).toMatch(/^Subject: vm = \?utf-8\?Q\?/m)
+})
+
 it('header values and a subject with line breaks cannot become headers of their own', async () => {
   const mail = { ...MAIL, subject: 'a\r\nBcc: thief@example.net', headers: { 'X-Nightshift-Target': 'vm\r\nBcc: thief@example.net' } }
   const { server } = await send({}, {}, mail)
