@@ -1,11 +1,12 @@
 /** The production layout's server on a real PostgreSQL, set up by the scripts and settings of the compose file, only without containers. */
 import { fileURLToPath } from 'node:url'
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { namespaceOf, SEARCH_ATTRIBUTES, scheduleIds } from '../../src/domain/ids.js'
 import { connectClient, existingCluster, type TemporalClient } from '../../src/temporal/connection.js'
 import { prepareNamespace } from '../../src/temporal/namespace.js'
 import { declareSchedule, monitorSchedule } from '../../src/temporal/schedules.js'
+import { bundleOf } from '../support/bundles.js'
 import { ProductionServer } from '../support/production-server.js'
 import { answer, waitsForSignal } from '../support/workflows/waits-for-signal.js'
 
@@ -63,10 +64,7 @@ describe('Temporal on PostgreSQL', () => {
 
   it('runs a workflow, which outlives a restart of PostgreSQL and one of the server by kill -9', async () => {
     native = await NativeConnection.connect({ address: production.address })
-    const workflowBundle = await bundleWorkflowCode({
-      workflowsPath: fileURLToPath(new URL('../support/workflows/waits-for-signal.ts', import.meta.url)),
-      logger: new DefaultLogger('ERROR'),
-    })
+    const workflowBundle = await bundleOf(fileURLToPath(new URL('../support/workflows/waits-for-signal.ts', import.meta.url)))
     worker = await Worker.create({ connection: native, namespace: namespaceOf(production.estateId), taskQueue: 'trial', workflowBundle })
     workerEnd = worker.run()
     const handle = await temporal.client.workflow.start(waitsForSignal, { workflowId: 'trial', taskQueue: 'trial', staticSummary: 'A trial' })

@@ -4,7 +4,7 @@
  */
 import type { WorkflowHandle } from '@temporalio/client'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { type SmtpAccess, SmtpSender } from '../../src/activities/delivery/smtp.js'
 import type { DeliveredAnswer, OutgoingMail, WebhookNotice, WebhookResult } from '../../src/domain/desk/delivery.js'
 import type { DeskPublished, DeskWord } from '../../src/domain/desk/messages.js'
@@ -27,7 +27,7 @@ export interface Mail {
 
 export interface DeskTemporal {
   readonly env: TestWorkflowEnvironment
-  readonly bundle: WorkflowBundleWithSourceMap
+  readonly bundle: WorkflowBundle
 }
 
 let certificates: ReturnType<typeof makeCertificates> | undefined

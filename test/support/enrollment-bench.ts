@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, type WorkflowHandle } from '@temporalio/client'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { parse, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
 import { createArtifactSiteActivities, createArtifactStateActivities } from '../../src/activities/artifact-proof.js'
 import { createChangeSiteActivities, createChangeStateActivities } from '../../src/activities/change.js'
@@ -44,7 +44,7 @@ export class EnrollmentBench {
 
   private constructor(
     private readonly env: TestWorkflowEnvironment,
-    private readonly workflowBundle: WorkflowBundleWithSourceMap,
+    private readonly workflowBundle: WorkflowBundle,
     readonly host: PveRoot,
     readonly name: string,
     private readonly folder: string,
@@ -54,7 +54,7 @@ export class EnrollmentBench {
   }
 
   /** A host with guest 200 in its daily job of 02:00 UTC, and others that are in none. */
-  static async create(env: TestWorkflowEnvironment, workflowBundle: WorkflowBundleWithSourceMap): Promise<EnrollmentBench> {
+  static async create(env: TestWorkflowEnvironment, workflowBundle: WorkflowBundle): Promise<EnrollmentBench> {
     benches += 1
     const name = `e${benches}`
     const guests = [

@@ -3,17 +3,15 @@ import { execFileSync } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { defineSearchAttributeKey } from '@temporalio/common'
-import { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { TestWorkflowEnvironment } from '@temporalio/testing'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { createChangeSiteActivities, createChangeStateActivities } from '../../src/activities/change.js'
 import { RunbookKeeper } from '../../src/activities/runbook-keeper.js'
 import { createVzdumpSiteActivities, createVzdumpStateActivities } from '../../src/activities/vzdump.js'
-import { namespaceOf, queueNames, SEARCH_ATTRIBUTES, taskQueueOf } from '../../src/domain/ids.js'
+import { namespaceOf, queueNames, taskQueueOf } from '../../src/domain/ids.js'
 import { openState, type StateFolder } from '../../src/state/index.js'
-import { cachedBinaryPath } from '../../src/temporal/server-binary.js'
 import { PveRoot } from '../helpers/pve-root.js'
+import { bundled, startLocal } from './test-temporal.js'
 
 /** The estate of the example runbooks. */
 export const ESTATE = 'ronny'
@@ -47,20 +45,13 @@ export class EstateBench {
     readonly folder: string,
     readonly place: EstatePlace,
     private readonly state: StateFolder,
-    private readonly bundle: WorkflowBundleWithSourceMap,
+    private readonly bundle: WorkflowBundle,
   ) {}
 
   static async create(): Promise<EstateBench> {
-    Runtime.install({ logger: new DefaultLogger('ERROR') })
     const [bundle, temporal, host, folder] = await Promise.all([
-      bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url)), logger: new DefaultLogger('ERROR') }),
-      TestWorkflowEnvironment.createLocal({
-        server: {
-          namespace: namespaceOf(ESTATE),
-          executable: { type: 'existing-path', path: cachedBinaryPath() },
-          searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
-        },
-      }),
+      bundled(),
+      startLocal(namespaceOf(ESTATE)),
       PveRoot.create({
         guests: [{ vmid: 100, type: 'qemu', name: 'web', running: true, lines: ['agent: 1'] }],
         storages: { nas: 'keep-last=3' },

@@ -2,39 +2,42 @@
 import { fileURLToPath } from 'node:url'
 import { defineSearchAttributeKey } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { DefaultLogger, Runtime, type WorkflowBundle } from '@temporalio/worker'
 import { SEARCH_ATTRIBUTES } from '../../src/domain/ids.js'
 import { cachedBinaryPath } from '../../src/temporal/server-binary.js'
-
-/** The product's own workflows. */
-export const PRODUCT = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url))
+import { bundleOf, PRODUCT } from './bundles.js'
 
 export interface TestTemporal {
   readonly env: TestWorkflowEnvironment
-  readonly bundle: WorkflowBundleWithSourceMap
+  readonly bundle: WorkflowBundle
 }
 
 /** What the product puts around them; its activities must beat then. */
 export const SIGNS_OF_LIFE = fileURLToPath(new URL('../../src/workflows/signs-of-life.ts', import.meta.url))
 
 /** Bundles workflows; the SDK says only errors from then on. */
-export async function bundled(workflowsPath = PRODUCT, workflowInterceptorModules: string[] = []): Promise<WorkflowBundleWithSourceMap> {
+export async function bundled(workflowsPath = PRODUCT, interceptors: string[] = []): Promise<WorkflowBundle> {
   Runtime.install({ logger: new DefaultLogger('ERROR') })
-  return await bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger: new DefaultLogger('ERROR') })
+  return await bundleOf(workflowsPath, interceptors)
 }
 
 /** Starts the server that the product embeds (`npm test` has fetched it), with our search attributes. Call `env.teardown()` at the end. */
 export async function startTestTemporal(workflowsPath = PRODUCT, interceptors: string[] = []): Promise<TestTemporal> {
   const bundle = await bundled(workflowsPath, interceptors)
-  const env = await patiently(() =>
+  return { env: await startLocal('default'), bundle }
+}
+
+/** The server alone, with our search attributes. */
+export async function startLocal(namespace: string): Promise<TestWorkflowEnvironment> {
+  return await patiently(() =>
     TestWorkflowEnvironment.createLocal({
       server: {
+        namespace,
         executable: { type: 'existing-path', path: cachedBinaryPath() },
         searchAttributes: SEARCH_ATTRIBUTES.map((name) => defineSearchAttributeKey(name, 'KEYWORD')),
       },
     }),
   )
-  return { env, bundle }
 }
 
 const MOST_STARTS = 5

@@ -2,13 +2,12 @@
  * Temporal with a clock that jumps: when every workflow waits for a timer, the server's time moves to it at once. Weeks pass in a second.
  * Time is one for the whole server, so a test file has a server of its own.
  */
-import { fileURLToPath } from 'node:url'
 import { ServiceError } from '@temporalio/client'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
-import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { WorkflowBundle } from '@temporalio/worker'
 import { timeSkippingServer } from '../../setup/folders.mjs'
 import { SEARCH_ATTRIBUTES } from '../../src/domain/ids.js'
-import { patiently } from './test-temporal.js'
+import { bundled, patiently } from './test-temporal.js'
 
 const KEYWORD = 2
 
@@ -25,11 +24,8 @@ export async function startTimeSkipping(): Promise<TestWorkflowEnvironment> {
 }
 
 /** The server, and all workflows of today in one bundle. */
-export async function startSkippingWorkflows(): Promise<{ env: TestWorkflowEnvironment; bundle: WorkflowBundleWithSourceMap }> {
-  const logger = new DefaultLogger('ERROR')
-  Runtime.install({ logger })
-  const bundle = await bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url)), logger })
-  return { env: await startTimeSkipping(), bundle }
+export async function startSkippingWorkflows(): Promise<{ env: TestWorkflowEnvironment; bundle: WorkflowBundle }> {
+  return { bundle: await bundled(), env: await startTimeSkipping() }
 }
 
 /** The server's time now. */

@@ -1,12 +1,12 @@
 /** Enrollments from their question to their end, on a host in a folder, under skipped time. */
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import type { WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import type { WorkflowBundle } from '@temporalio/worker'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { EnrollmentBench, JOB, STORAGE } from '../../support/enrollment-bench.js'
 import { startSkippingWorkflows } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
-let bundle: WorkflowBundleWithSourceMap
+let bundle: WorkflowBundle
 let bench: EnrollmentBench
 
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { WorkflowHandle } from '@temporalio/client'
 import { ApplicationFailure, defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DeliveredAnswer, OutgoingMail, SendResult, WebhookNotice } from '../../../src/domain/desk/delivery.js'
 import type { DeskWord, KnownKey } from '../../../src/domain/desk/messages.js'
@@ -15,7 +15,7 @@ import { startTestTemporal } from '../../support/test-temporal.js'
 import { finding, SENT, Story } from '../desk/story.js'
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   ;({ env, bundle: workflowBundle } = await startTestTemporal())

@@ -1,7 +1,7 @@
 /** The wait for first artifacts under skipped time. What the host would say is scripted here; its judge has tests of its own, and the lab plays it whole. */
 import { ApplicationFailure } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OpenEnrollment } from '../../../src/domain/enroll/open.js'
 import type { AwaitInput, GuestOutcome } from '../../../src/domain/enroll/run.js'
@@ -11,7 +11,7 @@ import { bundled } from '../../support/test-temporal.js'
 import { serverNow, startTimeSkipping } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   workflowBundle = await bundled()

@@ -5,7 +5,8 @@ import { Worker } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PassPlan, PassResult, SitePlan, SiteReading, SiteUnread } from '../../../src/domain/monitor.js'
 import { withSettings } from '../../../src/temporal/bundle-workflows.js'
-import { PRODUCT, SIGNS_OF_LIFE, startTestTemporal } from '../../support/test-temporal.js'
+import { PRODUCT } from '../../support/bundles.js'
+import { SIGNS_OF_LIFE, startTestTemporal } from '../../support/test-temporal.js'
 
 let env: TestWorkflowEnvironment
 let workflowBundle: { code: string }

@@ -1,7 +1,7 @@
 /** The daily look at the gates, on a real server and real workers; what the gates see is scripted. */
 import { ApplicationFailure } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { gateFindings } from '../../../src/domain/gates.js'
 import type { Finding } from '../../../src/domain/status.js'
@@ -9,7 +9,7 @@ import type { GatesResult } from '../../../src/workflows/drift-gates.js'
 import { startTestTemporal } from '../../support/test-temporal.js'
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   ;({ env, bundle: workflowBundle } = await startTestTemporal())

@@ -4,16 +4,16 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js'
-import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker'
 import { DeterminismViolationError } from '@temporalio/workflow'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/temporal/package-root.js'
 import * as workflows from '../../../src/workflows/index.js'
+import { bundleOf, PRODUCT } from '../../support/bundles.js'
 
 const FOLDER = join(packageRoot(), 'test', 'histories')
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   // Histories that must not replay would fill the screen with warnings.
@@ -21,8 +21,7 @@ beforeAll(async () => {
     logger: new DefaultLogger('ERROR'),
     telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) } },
   })
-  const workflowsPath = fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url))
-  workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') })
+  workflowBundle = await bundleOf(PRODUCT)
 }, 120_000)
 
 const casesOf = (type: string): string[] => {

@@ -1,7 +1,7 @@
 /** A site whose own worker is away while something is to be done there: the run waits, says for whom, and goes on when the worker is back. */
 import type { WorkflowHandle } from '@temporalio/client'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { eventually } from '../../support/place.js'
 import { startSkippingWorkflows } from '../../support/time-skipping.js'
@@ -9,7 +9,7 @@ import { startSkippingWorkflows } from '../../support/time-skipping.js'
 vi.setConfig({ testTimeout: 90_000 })
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   ;({ env, bundle: workflowBundle } = await startSkippingWorkflows())

@@ -1,14 +1,14 @@
 /** Runs that come to no plan, under skipped time: what the activities say is scripted; the workflows, their waits and retries are the product's. */
 import { ApplicationFailure } from '@temporalio/common'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import { bundled } from '../../support/test-temporal.js'
 import { startTimeSkipping } from '../../support/time-skipping.js'
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   workflowBundle = await bundled()
