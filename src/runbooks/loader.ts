@@ -8,6 +8,7 @@ import { canonicalJson, sha256Hex } from '../domain/canonical.js'
 import type { RunbookSet } from '../domain/estate.js'
 import { alertsSchema } from './alerts-schema.js'
 import { calendarSchema } from './calendar-schema.js'
+import { checkAlerts } from './check-alerts.js'
 import { checkEmailRelay } from './check-email-relay.js'
 import { checkReferences } from './check-references.js'
 import { checkShape } from './check-shape.js'
@@ -111,6 +112,7 @@ function check(texts: SomeTexts, problemsSoFar: readonly RunbookProblem[], confi
   const results = [
     ...Object.values(shapes),
     checkReferences(sources),
+    sources.alerts && checkAlerts(sources.alerts),
     sources.vzdump && checkVzdump(sources.vzdump, sources.estate),
     sources.emailRelay && checkEmailRelay(sources.emailRelay, sources.estate),
   ]

@@ -96,5 +96,5 @@ function fitting(text: string): Buffer {
 /** A header holds ASCII; ntfy decodes RFC 2047. */
 function encodedWord(text: string): string {
   const line = text.replace(/[\r\n\t]+/g, ' ')
-  return /^[\x20-\x7e]*$/.test(line) ? line : `=?UTF-8?B?${Buffer.from(line).toString('base64')}?=`
+  return /^[\x20-\x7e]*$/.test(line) && !line.includes('=?') ? line : `=?UTF-8?B?${Buffer.from(line).toString('base64')}?=`
 }

@@ -193,6 +193,11 @@ describe('the estate', () => {
     ])
   })
 
+  test('takes a condition in two rules where the later one is for what is less severe', () => {
+    const rules = 'rules: [{ conditions: [space], severity: critical }, { conditions: [space], severity: warning, repeat_hours: 72 }]\n'
+    expect(load({ ...smallTexts(), alerts: `${smallTexts().alerts}${rules}` }).alerts.rules.map(({ repeatHours }) => repeatHours)).toEqual([24, 72])
+  })
+
   test('knows the mail server and the second channel, with references made absolute and the usual ports', () => {
     const delivery = [
       'mail: { server: mail.example.org, security: starttls, ca: tls/ca.pem, username: alerts, password: "file:secrets/mail",',

@@ -87,6 +87,8 @@ it('posts what ntfy understands: text as body, title, priority and tag as header
   expect(seen?.method).toBe('POST')
   expect(seen?.headers).toMatchObject({ priority: '5', tags: 'critical', authorization: 'Bearer tk_secret', 'x-nightshift-id': 'desk-1' })
   expect(String(seen?.headers.title)).toMatch(/^=\?UTF-8\?B\?[A-Za-z0-9+/=]+\?=$/)
+  await send(access, { ...NOTICE, title: 'vm =?utf-8?Q?evil?= b' })
+  expect(String(seen?.headers.title), 'what looks encoded is encoded once more').toMatch(/^=\?UTF-8\?B\?/)
 })
 
 it.each([
