@@ -196,8 +196,14 @@ function messageOf(result: unknown): string | undefined {
 }
 
 function gatesText({ gates }: GatesResult): string {
+  const toDo = (next: string | null): string[] => (next === null ? [] : [`         → ${next}`])
   return gates
-    .flatMap(({ id, state, message, next }) => [`${state.padEnd(8)} ${id}: ${message}`, ...(next === null ? [] : [`         → ${next}`])])
+    .flatMap(({ id, state, message, next, places = [] }) => [
+      `${state.padEnd(8)} ${id}: ${message}`,
+      ...toDo(next),
+      // the first is the one that was just told
+      ...places.slice(1).flatMap((each) => [`         ${each.place}, found ${each.found}`, ...toDo(each.next)]),
+    ])
     .map((line) => `${inert(line)}\n`)
     .join('')
 }
