@@ -67,6 +67,25 @@ sub pairs ($text) {
   return @pairs;
 }
 
+# The bytes of base64 with or without its padding; dies with the text of the base64 crate.
+sub base64_bytes ($v) {
+  die 'Invalid symbol ' . ord($2) . ', offset ' . length($1) . ".\n" if $v =~ m{^([A-Za-z0-9+/]*)([^A-Za-z0-9+/=])};
+  my ($data) = $v =~ /^([^=]*)/;
+  my ($over, $padding) = (length($data) % 4, length($v) - length $data);
+  die 'Invalid symbol 61, offset ' . length($data) . ".\n" if $padding && ($over < 2 || $over + $padding > 4 || $v !~ /=\z/);
+  die 'Invalid input length: ' . length($v) . "\n" if $over == 1;
+  require MIME::Base64;
+  my $bytes = MIME::Base64::decode_base64($data . '=' x (-$over % 4));
+  die 'Invalid last symbol ' . ord(substr $data, -1) . ', offset ' . (length($data) - 1) . ".\n" if MIME::Base64::encode_base64($bytes, '') !~ /^\Q$data\E=*\z/;
+  return $bytes;
+}
+
+# The text in base64, or undef.
+sub base64_text ($v) {
+  my $text = eval { base64_bytes($v) } // return;
+  return !length $text || utf8::decode($text) ? $text : undef;
+}
+
 # The texts with which a file's `header` or `secret` line is refused.
 sub pair_fault ($text) {
   my @pairs = eval { pairs($text) };

@@ -1,9 +1,10 @@
 package LabPVE::NotifySend;
 # Sending an event {severity, fields, at, subject, text, html, raw} through one endpoint (proxmox-notify src/endpoints, proxmox-sys email.rs). A mail of a sendmail
 # endpoint really goes to /usr/sbin/sendmail; below a root prefix, where there is none, it is left in /var/spool/nightshift-lab-mail. While a recording is
-# replayed nothing is sent: its host had a dummy that took everything.
+# replayed it goes nowhere: its host had a dummy that took everything.
 use v5.36;
 use LabPVE::Env;
+use LabPVE::NotifySchema;
 use LabPVE::Users;
 
 our $SPOOL = '/var/spool/nightshift-lab-mail';
@@ -23,12 +24,12 @@ sub left_out ($cfg) {
   return map { "Could not instantiate endpoint '$_': private config does not exist" } @names;
 }
 
-# Dies with `could not notify via endpoint(s): NAME: CAUSE`.
+# Dies with `could not notify via endpoint(s): NAME: CAUSE`, of a webhook with the cause alone.
 sub send_to ($cfg, $name, $event) {
-  return if LabPVE::Env::recording();
   my $s = endpoint($cfg, $name);
   my $how = { sendmail => \&by_sendmail, smtp => \&by_smtp, gotify => \&by_gotify, webhook => \&by_webhook }->{ $s->{type} };
-  eval { $how->($s, $cfg->{private}{$name} // {}, $event); 1 } or do { chomp(my $e = "$@"); die "could not notify via endpoint(s): $name: $e\n" };
+  eval { $how->($s, $cfg->{private}{$name} // {}, $event); 1 } or do { chomp(my $e = "$@"); die $s->{type} eq 'webhook' ? "$e\n" : "could not notify via endpoint(s): $name: $e\n" };
+  return if LabPVE::Env::recording();
   LabPVE::Env::record_effect('notification.sent', $name);
   return;
 }
@@ -69,18 +70,20 @@ sub by_sendmail ($s, $, $event) {
   my @to = recipients($s->{mailto}, $s->{'mailto-user'});
   die "At least one recipient has to be specified!\n" if !@to;
   my $from = $s->{'from-address'} // datacenter('email_from') // 'root';
-  # A mail that is passed on keeps its headers (proxmox-sys email.rs forward).
-  return sendmail($from, \@to, $event->{raw} // message($s->{author} // 'Proxmox VE', $from, \@to, $event));
+  return if LabPVE::Env::recording();
+  # A mail that is passed on keeps its headers, and nobody is told of its fate (proxmox-sendmail forward).
+  return sendmail($from, \@to, $event->{raw}, '-N', 'never') if defined $event->{raw};
+  return sendmail($from, \@to, message($s->{author} // 'Proxmox VE', $from, \@to, $event), '-B', '8BITMIME');
 }
 
-sub sendmail ($from, $to, $mail) {
+sub sendmail ($from, $to, $mail, @options) {
   if (length $LabPVE::Env::ROOT) {
     my @before = LabPVE::Env::list_dir($SPOOL);
     return LabPVE::Env::write_file(sprintf("$SPOOL/%04d.eml", 1 + @before), $mail);
   }
   die "could not spawn sendmail process: No such file or directory (os error 2)\n" if !-x $SENDMAIL;
   my $pid = open my $fh, '|-' // die "could not spawn sendmail process: $!\n";
-  if (!$pid) { exec { $SENDMAIL } $SENDMAIL, '-B', '8BITMIME', '-f', $from, '--', @$to or exit 127 }
+  if (!$pid) { exec { $SENDMAIL } $SENDMAIL, @options, '-f', $from, '--', @$to or exit 127 }
   local $SIG{PIPE} = 'IGNORE';
   print $fh $mail;
   # The real one waits for sendmail but does not look at its exit status (proxmox-sys email.rs): `notified via target` does not prove that the MTA took it.
@@ -88,97 +91,33 @@ sub sendmail ($from, $to, $mail) {
   return;
 }
 
-# SMTP without a queue and without a second attempt; 5 seconds for all of it. TLS is openssl's, with the system's certificates.
+# SMTP without a queue and without a second attempt. What cannot be read as an address fails before anything is sent (lettre's Mailbox).
 sub by_smtp ($s, $private, $event) {
+  die "username is set but no password was provided\n" if defined $s->{username} && !defined $private->{password};
+  my $from = $s->{'from-address'};
   my @to = recipients($s->{mailto}, $s->{'mailto-user'});
-  die "At least one recipient has to be specified!\n" if !@to;
-  my $mode = $s->{mode} // 'tls';
-  my $port = $s->{port} // { tls => 465, starttls => 587, insecure => 25 }->{$mode};
-  my $mail = message($s->{author} // 'Proxmox VE', $s->{'from-address'}, \@to, $event);
-  my @pids;
-  my $ok = eval {
-    local $SIG{ALRM} = sub { die "Connection error: timed out\n" };
-    local $SIG{PIPE} = 'IGNORE';
-    alarm 5;
-    my ($in, $out) = $mode eq 'insecure' ? plain_connection($s->{server}, $port) : tls_connection($s->{server}, $port, $mode, \@pids);
-    smtp_dialogue($in, $out, $s, $private, \@to, $mail, $mode eq 'starttls');
-    1;
-  };
-  my $err = $@;
-  alarm 0;
-  kill 'TERM', @pids;
-  waitpid $_, 0 for @pids;
-  die $err if !$ok;
-  return;
+  for my $address ($from, @to) { die "Invalid input\n" if $address !~ /^[^\s@<>]+\@[^\s@<>]+\z/ }
+  die "missing destination address, invalid envelope\n" if !@to;
+  require LabPVE::NotifyWire;
+  return LabPVE::NotifyWire::smtp({ %$s, password => $private->{password} }, $from, \@to, message($s->{author} // 'Proxmox VE', $from, \@to, $event));
 }
 
-sub plain_connection ($server, $port) {
-  require IO::Socket::INET;
-  my $socket = IO::Socket::INET->new(PeerAddr => $server, PeerPort => $port, Proto => 'tcp', Timeout => 5) // die "Connection error: $@\n";
-  return ($socket, $socket);
-}
-
-sub tls_connection ($server, $port, $mode, $pids) {
-  require IPC::Open3;
-  my @name = $server =~ /^[0-9.]+$|:/ ? ('-verify_ip', $server) : ('-verify_hostname', $server, '-servername', $server);
-  my @cmd = ('openssl', 's_client', '-quiet', '-connect', "$server:$port", '-verify_return_error', @name, $mode eq 'starttls' ? ('-starttls', 'smtp') : ());
-  open my $null, '>', '/dev/null';
-  push @$pids, IPC::Open3::open3(my $out, my $in, '>&' . fileno $null, @cmd);
-  return ($in, $out);
-}
-
-sub smtp_dialogue ($in, $out, $s, $private, $to, $mail, $greeted) {
-  my $reply = sub ($want) {
-    my $text = '';
-    while (1) {
-      my $line = <$in> // die "Connection error: the connection was closed, or its certificate is not valid\n";
-      $text .= $line;
-      last if $line =~ /^\d{3}(?: |\r?$)/;
-    }
-    die 'permanent error: ' . $text =~ s/\r?\n$//r . "\n" if $text !~ /^$want/;
-    return $text;
-  };
-  my $say = sub ($line, $want) { print $out "$line\r\n"; $out->flush; $reply->($want) };
-  $out->autoflush(1);
-  # openssl takes the greeting of a STARTTLS server itself.
-  $reply->(2) if !$greeted;
-  $say->('EHLO ' . LabPVE::Env::node(), 2);
-  if (defined $s->{username}) {
-    require MIME::Base64;
-    $say->('AUTH PLAIN ' . MIME::Base64::encode_base64("\0$s->{username}\0" . ($private->{password} // ''), ''), 2);
-  }
-  $say->("MAIL FROM:<$s->{'from-address'}> BODY=8BITMIME", 2);
-  $say->("RCPT TO:<$_>", 2) for @$to;
-  $say->('DATA', 3);
-  print $out $mail =~ s/^\./../gmr =~ s/\n/\r\n/gr;
-  $say->('.', 2);
-  print $out "QUIT\r\n";
-  return;
-}
-
-# HTTP with the core module; it has no TLS, and pretending would be worse than failing.
-sub http ($method, $url, $headers, $body) {
-  die "nightshift-lab (emulated Proxmox): HTTPS endpoints are not emulated\n" if $url !~ m{^http://}i;
-  require HTTP::Tiny;
-  my $r = HTTP::Tiny->new(timeout => 10, agent => 'proxmox-notify')->request(uc $method, $url, { headers => $headers, defined $body ? (content => $body) : () });
-  die $r->{status} == 599 ? $r->{content} =~ s/\s+$//r . "\n" : "request failed with status code $r->{status}\n" if !$r->{success};
-  return;
-}
-
+# The text stands in a code block: the server reads Markdown.
 sub by_gotify ($s, $private, $event) {
   require LabPVE::Json;
+  require LabPVE::NotifyWire;
   my %priority = (info => 1, notice => 3, warning => 5, error => 9, unknown => 3);
-  my $body = LabPVE::Json::encode({ title => $event->{subject}, message => $event->{text}, priority => $priority{ $event->{severity} }, extras => { 'client::display' => { contentType => 'text/plain' } } });
-  return http('POST', ($s->{server} =~ s{/+$}{}r) . '/message', { 'Content-Type' => 'application/json', 'X-Gotify-Key' => $private->{token} // '' }, $body);
+  my %body = (title => $event->{subject}, message => "```\n$event->{text}\n```", priority => $priority{ $event->{severity} }, extras => { 'client::display' => { contentType => 'text/markdown' } });
+  my %headers = ('Content-Type' => 'application/json', Authorization => "Bearer $private->{token}", 'X-Gotify-Key' => $private->{token});
+  return LabPVE::NotifyWire::http('POST', "$s->{server}/message", \%headers, LabPVE::Json::encode(\%body));
 }
 
 sub named_values ($entries) {
-  require MIME::Base64;
   my %named;
   for my $entry (@{ $entries // [] }) {
-    my ($name) = $entry =~ /(?:^|,)name=([^,]+)/ or next;
-    my ($value) = $entry =~ /(?:^|,)value=([^,]*)/;
-    $named{$name} = MIME::Base64::decode_base64($value // '');
+    my %p = map { @$_ } LabPVE::NotifySchema::pairs($entry);
+    eval { LabPVE::NotifySchema::base64_bytes($p{value} // ''); 1 } or die "could not decode base64 value with key '$p{name}'\n";
+    $named{ $p{name} } = LabPVE::NotifySchema::base64_text($p{value} // '') // die "could not decode UTF8 string from base64, key '$p{name}'\n";
   }
   return %named;
 }
@@ -188,7 +127,7 @@ sub render ($template, $data) {
   my $value = sub ($path) { my $v = $data; for my $k (split /\./, $path) { $v = ref $v eq 'HASH' ? $v->{$k} : undef } $v };
   require LabPVE::Json;
   my %helper = (
-    'url-encode' => sub ($v) { my $b = "$v"; utf8::encode($b) if utf8::is_utf8($b); $b =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ger },
+    'url-encode' => sub ($v) { my $b = "$v"; utf8::encode($b) if utf8::is_utf8($b); $b =~ s/([\x00-\x20!#\$%&'()*+,\/:;=?@\[\]\x7f-\xff])/sprintf '%%%02X', ord $1/ger },
     escape => sub ($v) { LabPVE::Json::encode("$v") =~ s/^"|"$//gr },
     json => sub ($v) { LabPVE::Json::encode($v) },
   );
@@ -202,9 +141,18 @@ sub by_webhook ($s, $private, $event) {
   my %data = (title => $event->{subject}, message => $event->{text}, severity => $event->{severity}, timestamp => 0 + $event->{at}, fields => $event->{fields}, secrets => \%secrets);
   my %headers = named_values($s->{header});
   $_ = render($_, \%data) for values %headers;
-  require MIME::Base64;
-  my $body = defined $s->{body} ? render(MIME::Base64::decode_base64($s->{body}), \%data) : undef;
-  utf8::encode($body) if defined $body && utf8::is_utf8($body);
-  return http($s->{method}, render($s->{url}, \%data), \%headers, $body);
+  eval { LabPVE::NotifySchema::base64_bytes($s->{body} // ''); 1 } or die "could not decode base64 value: $@";
+  my $body = render(LabPVE::NotifySchema::base64_text($s->{body} // '') // die("base64 encoded value did not contain valid utf8\n"), \%data);
+  utf8::encode($body) if utf8::is_utf8($body);
+  require LabPVE::NotifyWire;
+  my $ok = eval { LabPVE::NotifyWire::http($s->{method}, render($s->{url}, \%data), \%headers, $body); 1 };
+  # Secrets do not show in what is said of an error.
+  die masked("$@", values %secrets) if !$ok;
+  return;
+}
+
+sub masked ($text, @secrets) {
+  for my $secret (@secrets) { $text =~ s/\Q$secret\E/<masked>/g if length $secret }
+  return $text;
 }
 1;

@@ -98,7 +98,7 @@ sub targets_get ($) {
     params => {}, returns => 'array', link => 'name', shown => \%TARGET,
     code => sub ($) {
       my $cfg = LabPVE::NotifyConfig::read_config();
-      return [map { my $s = $cfg->{sections}{$_}; my %r = (name => $_, map { defined $s->{$_} ? ($_ => $s->{$_}) : () } qw(type comment disable origin)); \%r } names_of($cfg, qw(sendmail gotify smtp webhook))];
+      return [map { my $s = $cfg->{sections}{$_}; my %r = (name => $_, map { defined $s->{$_} ? ($_ => $s->{$_}) : () } qw(type comment disable origin)); \%r } map { names_of($cfg, $_) } qw(gotify sendmail smtp webhook)];
     },
   };
 }
@@ -231,18 +231,8 @@ sub check_port ($param) {
   die "error: invalid type: string \"$param->{port}\", expected u16\n";
 }
 
-# base64 with or without its padding, of valid UTF-8.
-sub is_base64_text ($v) {
-  my ($data, $padding) = $v =~ m{^([A-Za-z0-9+/]*)(={0,2})\z} or return 0;
-  my $over = length($data) % 4;
-  return 0 if $over == 1 || (length $padding && ($over < 2 || $over + length $padding > 4));
-  my $bytes = MIME::Base64::decode_base64($data . '=' x (-$over % 4));
-  return MIME::Base64::encode_base64($bytes, '') =~ /^\Q$data\E=*\z/ && (length $bytes == 0 || utf8::decode($bytes));
-}
-
 # Header lines and secrets of a webhook that is changed: each with a value that can be decoded, secrets also by the name alone of one that there is.
-sub check_base64 ($what, $entries, $known) {
-  require MIME::Base64;
+sub check_base64 ($what, $entries, $known = []) {
   my (%old, %seen, @out);
   for my $entry (@{ $known // [] }) { my %p = map { @$_ } LabPVE::NotifySchema::pairs($entry); $old{ $p{name} } //= $entry }
   for my $entry (@$entries) {
@@ -251,9 +241,7 @@ sub check_base64 ($what, $entries, $known) {
       fail(400, "header '$p{name}' has empty value") if $what eq 'header';
       $entry = $old{ $p{name} } // fail(400, "secret '$p{name}' not known");
     }
-    elsif (!is_base64_text($p{value})) {
-      fail(400, "$what '$p{name}' does not have valid base64 encoded data");
-    }
+    elsif (!defined LabPVE::NotifySchema::base64_text($p{value})) { fail(400, "$what '$p{name}' does not have valid base64 encoded data") }
     fail(400, "secret '$p{name}' defined multiple times") if $what eq 'secret' && $seen{ $p{name} }++;
     push @out, $entry;
   }
