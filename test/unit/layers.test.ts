@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../src/temporal/package-root.js'
 
 const root = packageRoot()
@@ -54,12 +54,13 @@ const WRONG: readonly [path: string, text: string, rule: string][] = [
   ['src/cli/bad-development.ts', `import 'fast-check'`, 'the-product-needs-no-development-packages'],
 ]
 
-describe('imports', () => {
-  it('obey the layers', { timeout: 120_000 }, () => {
-    expect(violations(root).map(({ from, to, rule }) => `${rule.name}: ${from} → ${to}`)).toEqual([])
-  })
+const ADDED = [...WRONG.map(([path]) => path), 'src/cli/bad-circle.ts', 'src/workflows/good.ts']
 
-  it('that break a rule are seen, each by its rule', { timeout: 120_000 }, () => {
+describe('imports', () => {
+  let seen: Violation[]
+
+  // One look at a copy that has all of the code, and beside it what breaks each rule: a look costs five seconds.
+  beforeAll(() => {
     const copy = mkdtempSync(join(tmpdir(), 'nightshift-layers-'))
     try {
       for (const name of [...FOLDERS, 'setup', '.dependency-cruiser.cjs', 'package.json', 'tsconfig.json', 'tsconfig.test.json'])
@@ -71,11 +72,19 @@ describe('imports', () => {
         join(copy, 'src/workflows/good.ts'),
         `import type { MonitorActivities } from '../activities/monitor.js'\nexport type X = MonitorActivities\n`,
       )
-      const seen = violations(copy).map(({ from, rule }) => `${from}: ${rule.name}`)
-      expect(WRONG.map(([path, , rule]) => `${path}: ${rule}`).filter((line) => !seen.includes(line))).toEqual([])
-      expect(seen.filter((line) => line.startsWith('src/workflows/good.ts'))).toEqual([])
+      seen = violations(copy)
     } finally {
       rmSync(copy, { recursive: true, force: true })
     }
+  }, 120_000)
+
+  it('obey the layers', () => {
+    expect(seen.filter(({ from }) => !ADDED.includes(from)).map(({ from, to, rule }) => `${rule.name}: ${from} → ${to}`)).toEqual([])
+  })
+
+  it('that break a rule are seen, each by its rule', () => {
+    const lines = seen.map(({ from, rule }) => `${from}: ${rule.name}`)
+    expect(WRONG.map(([path, , rule]) => `${path}: ${rule}`).filter((line) => !lines.includes(line))).toEqual([])
+    expect(lines.filter((line) => line.startsWith('src/workflows/good.ts'))).toEqual([])
   })
 })
