@@ -92,7 +92,7 @@ export async function startSshd(options: TestSshdOptions = {}): Promise<TestSshd
   const hostKeys: Record<string, string> = {}
   for (const type of ['ed25519', 'ecdsa', 'rsa']) {
     const path = join(folder, `ssh_host_${type}_key`)
-    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', '', '-f', path])
+    execFileSync('ssh-keygen', ['-q', '-t', type, ...(type === 'rsa' ? ['-b', '2048'] : []), '-N', '', '-C', '', '-f', path])
     const [keyType = '', base64 = ''] = readFileSync(`${path}.pub`, 'utf8').split(' ')
     hostKeys[keyType] = `${keyType} ${base64.trim()}`
   }
