@@ -247,7 +247,8 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>)
     })
     if (found !== undefined) return found
     if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    // Each look is a query that server and worker work for.
+    await new Promise((resolve) => setTimeout(resolve, 150))
   }
 }
 

@@ -326,6 +326,7 @@ async function until<T>(what: string, look: () => Promise<T | undefined>): Promi
     })
     if (found !== undefined) return found
     if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    // Each look is a query that server and worker work for.
+    await new Promise((resolve) => setTimeout(resolve, 150))
   }
 }

@@ -42,7 +42,7 @@ function productionPrograms(): { readonly server: string; readonly sql: string }
     const made = `${path}.${process.pid}`
     const build = spawnSync('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', made, goPackage], {
       cwd: join(packageRoot(), 'tools/temporal'),
-      env: { ...process.env, CGO_ENABLED: '0' },
+      env: { ...process.env, CGO_ENABLED: '0', GOMAXPROCS: '', GOGC: '' },
       encoding: 'utf8',
     })
     if (build.status !== 0)
