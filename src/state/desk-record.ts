@@ -41,24 +41,23 @@ export class DeskRecord {
 
   /** Adds decisions; the same decision written again (a repeated activity) is one. @throws StateWriteFailed */
   addDecisions(decisions: readonly Decision[]): void {
-    for (const each of decisions) {
-      this.table.write(
-        'INSERT OR IGNORE INTO desk_decisions (at_ms, key, incident, decision, why, severity, reason, message, message_id, pass_id, rules_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        [
-          each.atMs,
-          each.key,
-          each.incidentId,
-          each.decision,
-          each.why,
-          each.severity,
-          each.reason,
-          each.message,
-          each.messageId,
-          each.passId,
-          each.rulesDigest,
-        ],
-      )
-    }
+    if (decisions.length === 0) return
+    this.table.writeEach(
+      'INSERT OR IGNORE INTO desk_decisions (at_ms, key, incident, decision, why, severity, reason, message, message_id, pass_id, rules_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      decisions.map((each) => [
+        each.atMs,
+        each.key,
+        each.incidentId,
+        each.decision,
+        each.why,
+        each.severity,
+        each.reason,
+        each.message,
+        each.messageId,
+        each.passId,
+        each.rulesDigest,
+      ]),
+    )
     const newest = decisions.at(-1)
     if (newest !== undefined) this.table.write('DELETE FROM desk_decisions WHERE at_ms < ?', [newest.atMs - KEEP_DAYS * DAY_MS])
   }

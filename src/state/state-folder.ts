@@ -120,6 +120,11 @@ export class StateFolder {
   ) {
     const table: Table = {
       write: (sql, values) => void this.inTransaction(() => this.database.prepare(sql).run(...values)),
+      writeEach: (sql, rows) =>
+        this.inTransaction(() => {
+          const statement = this.database.prepare(sql)
+          for (const values of rows) statement.run(...values)
+        }),
       read: (sql, values) => this.database.prepare(sql).all(...values),
     }
     this.proofs = new Proofs(table)

@@ -5,6 +5,8 @@ import { types } from 'node:util'
 export interface Table {
   /** One statement in a transaction of its own. @throws StateWriteFailed */
   write(sql: string, values: readonly (string | number | null)[]): void
+  /** One statement for each row, all in one transaction: the disk is waited for once. @throws StateWriteFailed */
+  writeEach(sql: string, rows: readonly (readonly (string | number | null)[])[]): void
   read(sql: string, values: readonly (string | number)[]): unknown[]
 }
 

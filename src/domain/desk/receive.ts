@@ -162,7 +162,7 @@ function close(turn: Turn, closing: ReadonlyMap<string, Closing>): (Closing & { 
 /** Notes that a key came or went. */
 function changed(turn: Turn, key: string): void {
   const most = (turn.state.contract?.flapping.enterChanges ?? 6) + 1
-  turn.changes = { ...turn.changes, [key]: [...(turn.changes[key] ?? []), turn.nowMs].slice(-most) }
+  turn.changes[key] = [...(turn.changes[key] ?? []), turn.nowMs].slice(-most)
 }
 
 /** A summary that is due and not sent yet is not put off by a later report, one that was sent is not due again, and none is left out: whatever clock a pass has. */
