@@ -6,8 +6,8 @@ import { ApplicationFailure, log } from '@temporalio/activity'
 import { contractOf } from '../domain/desk/contract.js'
 import type { DeskEvidence, DeskPublished, DeskWord, FindingsReport, KnownKey, TellResult } from '../domain/desk/messages.js'
 import { bounded, mergeFindings, monitorReport, nextTimeOfDay, type Told, toldSet } from '../domain/desk/monitor-report.js'
-import { type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_CHARACTERS } from '../domain/desk/report.js'
-import { headerText } from '../domain/desk/text.js'
+import { type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_BYTES } from '../domain/desk/report.js'
+import { briefText } from '../domain/desk/text.js'
 import type { RunbookSet } from '../domain/estate.js'
 import { type Redact, redactDeep } from '../domain/redact.js'
 import { type ReceiptBody, type StateFolder, StateUnusable } from '../state/index.js'
@@ -134,7 +134,7 @@ export function createDeskActivities(deps: DeskDeps) {
 
 function deskFinding(finding: DeskFinding | Parameters<typeof mergeFindings>[0][number]): DeskFinding {
   const [site = '', kind = '', id = ''] = finding.subject.split('/')
-  const short = (text: string) => headerText(text, MOST_MESSAGE_CHARACTERS)
+  const short = (text: string) => briefText(text, MOST_MESSAGE_BYTES)
   return {
     subject: finding.subject,
     condition: finding.condition,

@@ -20,6 +20,7 @@ import {
 } from '@temporalio/workflow'
 import type { DeskActivities } from '../activities/desk.js'
 import { isCanaryDue, refusalOfCanary, sendCanary, settleCanary } from '../domain/desk/canary.js'
+import { carry, taken } from '../domain/desk/carried.js'
 import { DELIVERY_DEADLINE_SECONDS, type DeliveredAnswer, type DeliveryActivities, type SendResult, type WebhookResult } from '../domain/desk/delivery.js'
 import { deskDetails } from '../domain/desk/details.js'
 import { foldOutbox } from '../domain/desk/fold.js'
@@ -47,6 +48,8 @@ const MOST_REFUSED = 20
 /** While the state folder takes nothing: tried again after so long, and so much is kept for it. */
 const WRITE_AGAIN_MS = 60_000
 const MOST_UNWRITTEN = { decisions: 500, evidence: 100 } as const
+/** Of one word: with the snapshot of a thousand incidents beside them they stay below what the server takes in one piece (2 MiB). */
+const MOST_DECISIONS_A_WORD = 400
 
 /** A pass may be dated by a clock that was put back or ahead. Runs of before 0.2 took every date for true. */
 const doubtsClocks = () => patched('clocks-that-jump')
@@ -63,7 +66,7 @@ const canaryUpdate = defineUpdate<string, []>('canary')
 export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   const input = parseInput('alertDesk', alertDeskInput, rawInput)
   const isFirst = rawInput.state === undefined
-  let state = rawInput.state ?? newDesk(input.estate)
+  let state = rawInput.state === undefined ? newDesk(input.estate) : taken({ state: rawInput.state, incidents: rawInput.incidents })
   let decisions: readonly Decision[] = rawInput.unwritten?.decisions ?? []
   let evidence: readonly DeskEvidence[] = rawInput.unwritten?.evidence ?? []
   let isUnsaid = isFirst || rawInput.unwritten !== undefined
@@ -161,6 +164,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   }
 
   if (isFirst) upsertSearchAttributes(runbookAttributes('alertDesk'))
+  else setCurrentDetails(deskDetails(snapshotOf(state, Date.now(), run())))
 
   let reviewAtMs: number | null = null
   const fibers = [deliverMails(), deliverNotices(), watchCanary()]
@@ -179,7 +183,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   const { estate, continueAfterEvents, lookAgainSeconds } = input
   await continueAsNew<typeof alertDesk>({
     estate,
-    state,
+    ...carry(state),
     ...(isUnsaid ? { unwritten: { decisions, evidence } } : {}),
     ...(lookAgainSeconds === undefined ? {} : { lookAgainSeconds }),
     ...(continueAfterEvents === undefined ? {} : { continueAfterEvents }),
@@ -212,12 +216,13 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
     else await condition(isWork, Math.max(1, reviewAtMs - Date.now()), { summary: 'Until something is due' })
   }
 
-  /** One write for all that was decided since the last one. A state folder that takes nothing never holds up what is said: it is tried again later. */
+  /** One write for all that was decided since the last one, or several where that is much. A state folder that takes nothing never holds up what is said: it is tried again later. */
   async function publish(): Promise<void> {
     if (!isUnsaid || !isWritable()) return
-    const word = { snapshot: snapshotOf(state, Date.now(), run()), decisions, evidence }
-    isUnsaid = false
-    decisions = []
+    const isMuch = decisions.length > MOST_DECISIONS_A_WORD && patched('words-in-parts')
+    const word = { snapshot: snapshotOf(state, Date.now(), run()), decisions: isMuch ? decisions.slice(0, MOST_DECISIONS_A_WORD) : decisions, evidence }
+    isUnsaid = isMuch
+    decisions = decisions.slice(word.decisions.length)
     evidence = []
     setCurrentDetails(deskDetails(word.snapshot))
     try {
@@ -263,7 +268,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
 
   async function deliverMails(): Promise<void> {
     for (;;) {
-      if (state.outbox.length > 1) state = foldOutbox(state, Date.now())
+      if (state.outbox.length > 1) state = foldOutbox(state, Date.now(), () => patched('long-outbox'))
       const isPaced = isNearingLimit(state, Date.now()) && patched('paced-mails')
       const next = nextSend(state, Date.now(), isPaced)
       if (next.kind === 'wait') {

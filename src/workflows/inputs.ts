@@ -47,6 +47,7 @@ export const emailRelayInput = z.strictObject({
 export const alertDeskInput = z.strictObject({
   estate: z.string().regex(ESTATE_ID, 'the id of estate.yaml'),
   state: z.unknown().optional(),
+  incidents: z.unknown().optional(),
   unwritten: z.unknown().optional(),
   lookAgainSeconds: z.int().min(1).max(120).optional(),
   continueAfterEvents: z.int().min(50).max(10_000).optional(),

@@ -7,7 +7,7 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing'
 import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { type SmtpAccess, SmtpSender } from '../../src/activities/delivery/smtp.js'
 import type { DeliveredAnswer, OutgoingMail, WebhookNotice, WebhookResult } from '../../src/domain/desk/delivery.js'
-import type { DeskPublished, DeskWord } from '../../src/domain/desk/messages.js'
+import type { AlertDeskInput, DeskPublished, DeskWord, KnownKey } from '../../src/domain/desk/messages.js'
 import type { DeskReport } from '../../src/domain/desk/report.js'
 import type { DeskSnapshot } from '../../src/domain/desk/snapshot.js'
 import type { Decision } from '../../src/domain/desk/state.js'
@@ -35,11 +35,11 @@ let certificates: ReturnType<typeof makeCertificates> | undefined
 export class DeskWorld {
   readonly notices: WebhookNotice[] = []
   readonly decisions: Decision[] = []
-  /** Bytes of the largest word, and of the largest answer to a question for everything. */
-  readonly largest = { word: 0, whole: 0 }
+  /** Bytes of the largest message of a pass, of the largest word, and of the largest answer to a question for everything; most decisions of one word. */
+  readonly largest = { report: 0, word: 0, decisions: 0, whole: 0 }
   words = 0
   /** What the state folder would say of everything that is wrong in a scope. */
-  whole: (scope: string) => DeskReport | Promise<DeskReport> = () => {
+  whole: (scope: string, known: readonly KnownKey[]) => DeskReport | Promise<DeskReport> = () => {
     throw new Error('nothing to read')
   }
   asked = 0
@@ -88,10 +88,10 @@ export class DeskWorld {
         return { outcome: 'sent', status: 200, reply: 'ok', latencyMs: 0 }
       },
       publishDesk: (word: DeskWord) => this.publish(word),
-      readWhole: async ({ scope }: { scope: string }) => {
+      readWhole: async ({ scope, known }: { scope: string; known: readonly KnownKey[] }) => {
         this.asked += 1
-        const report = await this.whole(scope)
-        this.largest.whole = Math.max(this.largest.whole, Buffer.byteLength(JSON.stringify(report)))
+        const report = await this.whole(scope, known)
+        this.largest.whole = Math.max(this.largest.whole, bytesOf(report))
         return report
       },
     }
@@ -112,11 +112,12 @@ export class DeskWorld {
     this.stopWorkers = undefined
   }
 
-  tell(report: DeskReport): Promise<WorkflowHandle> {
+  tell(report: DeskReport, input: Partial<AlertDeskInput> = {}): Promise<WorkflowHandle> {
+    this.largest.report = Math.max(this.largest.report, bytesOf(report))
     return this.temporal.env.client.workflow.signalWithStart('alertDesk', {
       workflowId: `desk/${this.estate}`,
       taskQueue: `nightshift-${this.estate}`,
-      args: [{ estate: this.estate }],
+      args: [{ estate: this.estate, ...input }],
       signal: 'report',
       signalArgs: [report],
     })
@@ -141,7 +142,8 @@ export class DeskWorld {
 
   private async publish(word: DeskWord): Promise<DeskPublished> {
     this.words += 1
-    this.largest.word = Math.max(this.largest.word, Buffer.byteLength(JSON.stringify(word)))
+    this.largest.word = Math.max(this.largest.word, bytesOf(word))
+    this.largest.decisions = Math.max(this.largest.decisions, word.decisions.length)
     this.decisions.push(...word.decisions)
     return await this.keep(word)
   }
@@ -159,6 +161,9 @@ function mailOf({ text }: { text: string }): Mail {
     text,
   }
 }
+
+/** As it travels. */
+export const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value))
 
 /** Message-IDs that were taken more than once. */
 export function doubles(mails: readonly Mail[]): string[] {

@@ -9,6 +9,8 @@ import { Turn } from './turn.js'
 const HOUR_MS = 3_600_000
 /** More than this that wait become one. */
 const MOST_WAITING = 30
+/** Texts that wait and are longer than this together become one too: the outbox travels from run to run in one message (2 MiB). */
+const MOST_WAITING_CHARACTERS = 200_000
 const MOST_NOTICES = 30
 /** Listed by their subjects; older ones are counted. */
 const MOST_LISTED = 300
@@ -22,14 +24,17 @@ const LISTED = '- '
 const TEXTS = '\n\nThe messages themselves:\n'
 
 /**
- * Folds where the limit is near or many wait, for each group of recipients by itself and in order.
+ * Folds where the limit is near, or many wait, or they are long, for each group of recipients by itself and in order.
  * Messages that were tried already stay as they are while they are few: the server may have them.
+ * @param foldsLong whether length counts; asked only where it makes a difference. False: as runs of before 0.2 did
  */
-export function foldOutbox(state: DeskState, nowMs: number): DeskState {
+export function foldOutbox(state: DeskState, nowMs: number, foldsLong: () => boolean = () => true): DeskState {
+  const characters = state.outbox.reduce((sum, { mail }) => sum + mail.text.length, 0)
+  const isLong = state.outbox.length > 1 && characters > MOST_WAITING_CHARACTERS && foldsLong()
   const groups = new Map<string, OutboxEntry[]>()
   for (const entry of state.outbox) {
     if (entry.unknownSinceMs !== null || entry.mayBeDouble || entry.kind === 'canary') continue
-    if (entry.attempts > 0 && state.outbox.length <= MOST_WAITING) continue
+    if (entry.attempts > 0 && state.outbox.length <= MOST_WAITING && !isLong) continue
     const key = JSON.stringify([entry.mail.from, entry.mail.deliverTo])
     groups.set(key, [...(groups.get(key) ?? []), entry])
   }
@@ -37,7 +42,7 @@ export function foldOutbox(state: DeskState, nowMs: number): DeskState {
   for (const group of groups.values()) {
     const [first] = group
     if (first === undefined || group.length < 2) continue
-    if (group.length <= MOST_WAITING && !isNearLimit(state, first.mail.deliverTo, nowMs)) continue
+    if (group.length <= MOST_WAITING && !isLong && !isNearLimit(state, first.mail.deliverTo, nowMs)) continue
     next = { ...next, outbox: next.outbox.flatMap((entry) => (entry === first ? [folded(state, group, nowMs)] : group.includes(entry) ? [] : [entry])) }
   }
   return next

@@ -1,6 +1,7 @@
 /** What the desk's workflow and its activities say to each other. */
 import type { OpenedMarks } from '../relay/marks.js'
 import type { Finding, Severity } from '../status.js'
+import type { CarriedIncidents } from './carried.js'
 import type { DeskSnapshot } from './snapshot.js'
 import type { Decision, DeskState } from './state.js'
 
@@ -8,6 +9,8 @@ export interface AlertDeskInput {
   readonly estate: string
   /** What the run before knew; given by continue-as-new alone. */
   readonly state?: DeskState
+  /** Incidents of `state` that travel packed; given by continue-as-new alone. */
+  readonly incidents?: CarriedIncidents
   /** What the run before decided and could not write down; given by continue-as-new alone. */
   readonly unwritten?: Pick<DeskWord, 'decisions' | 'evidence'>
   /** How long a message whose answer was lost is looked for before it is sent again; 60 unless told. */

@@ -7,9 +7,9 @@ import { instantOf, localTime } from '../judge/zone.js'
 import type { Finding, Severity, StatusDocument } from '../status.js'
 import { contractOf } from './contract.js'
 import { setDigest } from './receive.js'
-import { type ClosedFinding, type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_CHARACTERS, MOST_REPORT_BYTES } from './report.js'
+import { type ClosedFinding, type DeskFinding, type DeskReport, keyOf, MOST_MESSAGE_BYTES, MOST_REPORT_BYTES } from './report.js'
 import { type ProofSeen, soonStaleOf } from './soon-stale.js'
-import { headerText } from './text.js'
+import { briefText } from './text.js'
 
 /** What a scope told the desk last: by key, so that only changes travel. */
 export interface Told {
@@ -22,8 +22,8 @@ export const NOTHING_TOLD: Told = { findings: {}, folded: {} }
 
 /** Words are told anew after this time even when nothing else changed: a repeat tomorrow shall not say how old it was today. */
 const REFRESH_MS = 6 * 3_600_000
-/** Told as open for the whole estate; beyond that sites are folded. */
-const MOST_OPEN = 1500
+/** Told as open for the whole estate; beyond that sites are folded. What the desk says of as many fits into one message (2 MiB). */
+const MOST_OPEN = 1000
 const RANK: Readonly<Record<Severity, number>> = { critical: 3, unknown: 2, warning: 1, ok: 0 }
 
 export interface MonitorReportInput {
@@ -93,7 +93,7 @@ export function toldSet(findings: Told['findings']): DeskReport['set'] {
 
 /** Too big for a signal: only the frame goes, the digest then does not agree, and the desk reads the whole. */
 export function bounded(report: DeskReport): DeskReport {
-  return JSON.stringify(report).length <= MOST_REPORT_BYTES ? report : { ...report, changed: [], closed: [], held: [] }
+  return new TextEncoder().encode(JSON.stringify(report)).length <= MOST_REPORT_BYTES ? report : { ...report, changed: [], closed: [], held: [] }
 }
 
 export function splitKey(key: string): { subject: string; condition: string } {
@@ -101,7 +101,7 @@ export function splitKey(key: string): { subject: string; condition: string } {
   return { subject: key.slice(0, at), condition: key.slice(at + 1) }
 }
 
-const short = (text: string): string => headerText(text, MOST_MESSAGE_CHARACTERS)
+const short = (text: string): string => briefText(text, MOST_MESSAGE_BYTES)
 
 /** Findings with one identity are one: the worst decides, the others are added in words. The desk's own incidents are not told to it. */
 export function mergeFindings(findings: readonly Finding[]): Finding[] {

@@ -15,7 +15,7 @@ export interface DeskFinding {
   readonly host: string | null
   readonly severity: Severity
   readonly reason: Reason
-  /** One line, at most `MOST_MESSAGE_CHARACTERS`. */
+  /** One line, at most `MOST_MESSAGE_BYTES` as JSON. */
   readonly message: string
   readonly next: string | null
   /** Since when it is so, where the monitor knows; else the time of the report. */
@@ -63,7 +63,7 @@ export interface DeskReport {
   readonly seen: { readonly expected: number; readonly seen: number } | null
 }
 
-export const MOST_MESSAGE_CHARACTERS = 240
+export const MOST_MESSAGE_BYTES = 240
 /** A signal bigger than this is cut to its frame; the desk then reads the whole set. Bytes. */
 export const MOST_REPORT_BYTES = 256 * 1024
 export const MOST_SOON_STALE = 20

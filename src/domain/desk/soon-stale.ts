@@ -2,8 +2,8 @@
 import type { Classification, RunbookSet } from '../estate.js'
 import { ageInWords } from '../judge/words.js'
 import type { StatusDocument } from '../status.js'
-import { MOST_MESSAGE_CHARACTERS, MOST_SOON_STALE, type SoonStale } from './report.js'
-import { headerText } from './text.js'
+import { MOST_MESSAGE_BYTES, MOST_SOON_STALE, type SoonStale } from './report.js'
+import { briefText } from './text.js'
 
 /** A proof of an archive, as the state folder keeps it (`Proofs`). */
 export interface ProofSeen {
@@ -36,7 +36,7 @@ export function soonStaleOf(status: StatusDocument, runbooks: RunbookSet, proofs
   return [...copies, ...proofsSoonStale(status, runbooks, proofs)]
     .sort((a, b) => a.left - b.left)
     .slice(0, MOST_SOON_STALE)
-    .map(({ subject, message }) => ({ subject, message: headerText(message, MOST_MESSAGE_CHARACTERS) }))
+    .map(({ subject, message }) => ({ subject, message: briefText(message, MOST_MESSAGE_BYTES) }))
 }
 
 /**

@@ -16,6 +16,18 @@ export function headerText(text: string, most: number): string {
         .trimEnd()}…`
 }
 
+/** `headerText` of at most `most` bytes, as JSON: what counts where hundreds of them travel in one message to Temporal. */
+export function briefText(text: string, most: number): string {
+  let length = most
+  for (;;) {
+    const line = headerText(text, length)
+    const over = new TextEncoder().encode(JSON.stringify(line)).length - 2 - most
+    if (over <= 0) return line
+    // a character is at most four bytes of UTF-8, or six of an escape
+    length = Math.max(1, Math.min(length, line.length) - Math.max(1, Math.floor(over / 6)))
+  }
+}
+
 /** `2026-02-12 04:14 UTC` */
 export function atText(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`

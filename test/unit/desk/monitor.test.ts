@@ -227,6 +227,9 @@ describe('a storm', () => {
     const big = { ...report, changed: report.changed.map((each) => ({ ...each, message: 'x'.repeat(600) })) }
     expect(JSON.stringify(bounded(big)).length).toBeLessThan(10_000)
     expect(receive(estate.state, bounded(big), NOW * 1000).reception).toBe('unsure')
+    const wide = { ...report, changed: report.changed.slice(0, 300).map((each) => ({ ...each, message: '漢'.repeat(240) })) }
+    expect(JSON.stringify(wide).length).toBeLessThan(256 * 1024)
+    expect(bounded(wide).changed).toEqual([])
   })
 })
 
