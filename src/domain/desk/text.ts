@@ -2,8 +2,6 @@
 import { ageInWords } from '../judge/words.js'
 import { inert } from '../render/inert.js'
 
-const WIDTH = 72
-
 /** One line without control characters, at most `most` characters: for headers and for anything that came from a host. */
 export function headerText(text: string, most: number): string {
   const line = inert(text).replace(/ {2,}/g, ' ').trim()
@@ -37,46 +35,14 @@ export function lengthText(fromMs: number, toMs: number): string {
   return ageInWords((toMs - fromMs) / 1000)
 }
 
-/** A command that somebody shall copy stays on one line, as does any word that is longer than a line (a path). */
-const WORDS = /(?:ssh \S+|nightshift run \S+) '(?:[^']|'\\'')*'|\S+/g
-const wordsOf = (text: string): readonly string[] => inert(text).match(WORDS) ?? []
+/** A paragraph is one line, however long: each reader's screen breaks it where it has to, and a command or a path in it stays whole. */
+export const paragraph = (text: string): string => inert(text).replace(/\s+/g, ' ').trim()
 
-/** A labelled entry, wrapped at 72 columns with a hanging indent. */
-export const entry = (label: string, text: string): string => hanging(label, text, 10)
+/** A labelled entry. */
+export const entry = (label: string, text: string): string => `${label}: ${paragraph(text)}`
 
-/** A line of a list, wrapped likewise. */
-export const bullet = (text: string): string => hanging('-', text, 2)
-
-function hanging(label: string, text: string, indent: number): string {
-  const lines: string[] = []
-  let line = label.padEnd(indent)
-  let isEmpty = true
-  for (const word of wordsOf(text)) {
-    if (!isEmpty && line.length + 1 + word.length > WIDTH) {
-      lines.push(line)
-      line = ' '.repeat(indent)
-      isEmpty = true
-    }
-    line += isEmpty ? word : ` ${word}`
-    isEmpty = false
-  }
-  lines.push(line.trimEnd())
-  return lines.join('\n')
-}
-
-/** A paragraph, wrapped at 72 columns. */
-export function paragraph(text: string): string {
-  const lines: string[] = []
-  let line = ''
-  for (const word of wordsOf(text)) {
-    if (line !== '' && line.length + 1 + word.length > WIDTH) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
-  }
-  lines.push(line)
-  return lines.join('\n')
-}
+/** A line of a list. */
+export const bullet = (text: string): string => `- ${paragraph(text)}`
 
 /** A command on a line of its own, so that it can be copied. */
 export const commandLine = (command: string): string => `  ${inert(command)}`

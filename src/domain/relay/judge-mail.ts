@@ -88,6 +88,7 @@ const AS_SHIPPED: Readonly<Record<string, string>> = {
   virtual_alias_domains: '$virtual_alias_maps',
   virtual_mailbox_domains: '$virtual_mailbox_maps',
   local_transport: 'local:$myhostname',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: written as Postfix writes it
   forward_path: '$home/.forward${recipient_delimiter}${extension}, $home/.forward',
   smtp_tls_secure_cert_match: 'nexthop, dot-nexthop',
 }
