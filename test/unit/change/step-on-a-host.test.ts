@@ -75,7 +75,7 @@ describe('what only the host may know', () => {
 
     it('so that a change in between is refused: the world has moved, nothing is done', async () => {
       // Somebody else writes after the digest was taken: the check that runs then does it here.
-      const meanwhile: Check = { kind: 'command', argv: ['sh', '-c', `printf '# theirs\\n' >> ${at()}`], stdout: '' }
+      const meanwhile: Check = { kind: 'command', argv: ['sh', '-c', `printf '\\n' >> ${at()}`], stdout: '' }
       const report = await step([meanwhile, is(before)], set(again), [is(again)])
       expect(report).toMatchObject({ outcome: 'moved', differences: [{ subject: at(), found: 'changed meanwhile' }] })
       expect(report.said).toContain('detected modified configuration')

@@ -7,14 +7,68 @@ use LabPVE::Formats;
 use LabPVE::Guests;
 
 # `-cores 4 -name web`: what `qm set` says it does.
-sub said ($param, $order) {
-  return join ' ', map { my $v = $param->{$_}; "-$_ " . ($v =~ m{^[A-Za-z0-9_./:@%,+=\-;]+$} || $v =~ / / ? $v : "'$v'") } $order->@*;
-}
+sub said ($param, $order) { return join ' ', map { ("-$_", $param->{$_}) } @$order }
 
-sub conflicts ($param, $delete) {
+# What cannot be asked for at once, and names that no VM has (qemu-server PVE/API2/Qemu.pm).
+sub vm_conflicts ($param, $delete, $revert, $known) {
+  for my $k (@$revert) {
+    LabPVE::Error::raise_param(revert => "unknown option '$k'") if !$known->{$k};
+    LabPVE::Error::raise_param(delete => "you can't use '-$k' and -revert $k' at the same time") if defined $param->{$k};
+  }
   for my $k (@$delete) {
     LabPVE::Error::raise_param(delete => "you can't use '-$k' and -delete $k' at the same time") if defined $param->{$k};
+    LabPVE::Error::raise_param(revert => "you can't use '-delete $k' and -revert $k' at the same time") if grep { $_ eq $k } @$revert;
+    LabPVE::Error::raise_param(delete => "unknown option '$k'") if !$known->{$k};
   }
+  return;
+}
+
+# The same of a container, in other words and in another order (pve-container PVE/API2/LXC/Config.pm).
+sub ct_conflicts ($param, $delete, $revert, $known) {
+  for my $k (@$revert) {
+    LabPVE::Error::raise_param(revert => "unknown option '$k'") if !$known->{$k};
+    LabPVE::Error::raise_param(revert => "you can't use '-$k' and '-revert $k' at the same time") if defined $param->{$k};
+  }
+  for my $k (@$delete) {
+    LabPVE::Error::raise_param(delete => "unknown option '$k'") if !$known->{$k};
+    LabPVE::Error::raise_param(delete => "you can't use '-$k' and -delete $k' at the same time") if defined $param->{$k};
+    LabPVE::Error::raise_param(delete => "you can't use '-delete $k' and '-revert $k' at the same time") if grep { $_ eq $k } @$revert;
+  }
+  return;
+}
+
+# Of the options to delete, those that are there; of each other one the program says so.
+sub present ($c, @delete) {
+  return grep { my $there = defined $c->{main}{$_} || defined $c->{pending}{$_}; print STDERR "cannot delete '$_' - not set in current configuration!\n" if !$there; $there } @delete;
+}
+
+sub protect ($c, $text) { die "$text - protection mode enabled\n" if $c->{main}{protection} }
+
+sub order_of ($boot) { return ($boot // '') =~ /(?:^|,)order=([^,]*)/ ? split /[;\s]+/, $1 : () }
+sub print_order (@devices) { return @devices ? 'order=' . join(';', @devices) : '' }
+
+# A device that goes leaves the boot order; one that is named there must exist.
+sub boot_order ($c, $p, $delete) {
+  if (defined $p->{boot}) {
+    my @devices = order_of($p->{boot}) or return;
+    for my $d (@devices) {
+      my $exists = $c->{main}{$d} || $c->{pending}{$d} || $p->{$d};
+      die "invalid bootorder: device '$d' does not exist'\n" if !$exists || grep { $_ eq $d } @$delete;
+    }
+    $p->{boot} = print_order(@devices);
+    return;
+  }
+  my @devices = order_of($c->{main}{boot});
+  my @left = grep { my $d = $_; !grep { $_ eq $d } @$delete } @devices;
+  $p->{boot} = print_order(@left) if @left != @devices;
+  return;
+}
+
+sub check_balloon ($c, $p) {
+  return if !$p->{memory} && !defined $p->{balloon};
+  my ($most) = (($p->{memory} || $c->{pending}{memory} || $c->{main}{memory} || 512) =~ /(\d+)/);
+  my $balloon = $p->{balloon} // ($c->{pending}{balloon} || $c->{main}{balloon});
+  die "balloon value too large (must be smaller than assigned memory)\n" if $balloon && $balloon > $most;
   return;
 }
 
@@ -50,19 +104,22 @@ sub set_vm ($param) {
   my %p = %$param;
   my $vmid = delete $p{vmid};
   my @order = sort keys %p;
-  die "no options specified\n" if !@order;
   my ($skiplock, $digest, $delete_text) = (delete $p{skiplock}, delete $p{digest}, delete $p{delete});
   delete @p{qw(force background_delay)};
+  die "no options specified\n" if !%p && !length($delete_text // '');
   my @delete = LabPVE::Formats::split_list($delete_text);
   my @revert = LabPVE::Formats::split_list(delete $p{revert});
   require LabPVE::QemuOptions;
-  conflicts(\%p, \@delete);
-  for my $k (@delete) { LabPVE::Error::raise_param(delete => "unknown option '$k'") if !$LabPVE::QemuOptions::CONFIG{$k} }
+  vm_conflicts(\%p, \@delete, \@revert, \%LabPVE::QemuOptions::CONFIG);
   LabPVE::Env::with_lock("qemu-$vmid", sub {
     my $c = LabPVE::Guests::load('qemu', $vmid);
     die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne LabPVE::Env::digest($c->{raw});
     LabPVE::Guests::check_lock('qemu', $c) if !$skiplock;
+    check_balloon($c, \%p);
     print 'update VM ' . $vmid . ': ' . said($param, [grep { $_ ne 'digest' } @order]) . "\n";
+    @delete = present($c, @delete);
+    for my $k (@delete) { protect($c, "can't remove " . ($k =~ /^unused/ ? "unused disk '" . (LabPVE::Guests::drive($c->{main}{$k})->{''} // '') . "'" : "drive '$k'")) if $k =~ /^unused\d+$/ || $k =~ $LabPVE::Guests::DRIVE_RE }
+    boot_order($c, \%p, \@delete);
     tidy(\%p);
     apply($c, \%p, \@delete, \@revert, LabPVE::Guests::is_running($vmid), \%LabPVE::QemuOptions::AT_ONCE);
     LabPVE::Guests::save('qemu', $vmid, $c);
@@ -77,6 +134,9 @@ sub apply ($c, $p, $delete, $revert, $running, $at_once) {
   my %gone = map { ($_ => 1) } LabPVE::Formats::split_list(delete $c->{pending}{delete});
   for my $k (@$delete) { delete $c->{pending}{$k}; $gone{$k} = 1 }
   for my $k (keys %$p) { $c->{pending}{$k} = $p->{$k}; delete $gone{$k} }
+  # What is as it is already, or is not there, is not pending.
+  for my $k (keys %{ $c->{pending} }) { delete $c->{pending}{$k} if defined $c->{main}{$k} && $c->{main}{$k} eq $c->{pending}{$k} }
+  for my $k (keys %gone) { delete $gone{$k} if !defined $c->{main}{$k} }
   for my $k (keys %gone) { next if $running && !$at_once->{$k}; delete $gone{$k}; set_aside($c, $k); delete $c->{main}{$k} }
   for my $k (keys %{ $c->{pending} }) {
     next if $running && !$at_once->{$k} && !live_net_change($c, $k);
@@ -105,20 +165,27 @@ sub set_aside ($c, $k) {
 sub set_ct ($param) {
   my %p = %$param;
   my $vmid = delete $p{vmid};
+  my $digest = delete $p{digest};
   die "no options specified\n" if !%p;
-  my ($digest, $delete_text) = (delete $p{digest}, delete $p{delete});
+  my $delete_text = delete $p{delete};
   my @delete = LabPVE::Formats::split_list($delete_text);
   my @revert = LabPVE::Formats::split_list(delete $p{revert});
   require LabPVE::LxcOptions;
-  conflicts(\%p, \@delete);
-  for my $k (@delete) {
-    LabPVE::Error::raise_param(delete => "unknown option '$k'") if !$LabPVE::LxcOptions::CONFIG{$k};
-    LabPVE::Error::raise_param(delete => "unable to delete required option '$k'") if $k =~ /^(?:rootfs|unprivileged|arch|ostype)$/;
-  }
   LabPVE::Env::with_lock("lxc-$vmid", sub {
     my $c = LabPVE::Guests::load('lxc', $vmid);
-    die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne LabPVE::Env::digest($c->{raw});
     LabPVE::Guests::check_lock('lxc', $c);
+    die "detected modified configuration - file changed by other user? Try again.\n" if $digest && $digest ne LabPVE::Env::digest($c->{raw});
+    ct_conflicts(\%p, \@delete, \@revert, \%LabPVE::LxcOptions::CONFIG);
+    @delete = present($c, @delete);
+    for my $k (@delete) {
+      die "unable to delete required option '$k'\n" if $k =~ /^(?:memory|rootfs|ostype)$/;
+      protect($c, "can't remove CT $vmid drive '$k'") if $k =~ /^(?:unused|mp)\d+$/;
+      die "unable to delete read-only option: '$k'\n" if $k eq 'unprivileged';
+    }
+    for my $k (sort keys %p) {
+      protect($c, "can't update CT $vmid drive '$k'") if $k =~ /^mp\d+$/ || $k eq 'rootfs';
+      die "unable to modify read-only option: '$k'\n" if $k eq 'unprivileged';
+    }
     tidy(\%p);
     apply($c, \%p, \@delete, \@revert, LabPVE::Guests::is_running($vmid), \%LabPVE::LxcOptions::AT_ONCE);
     LabPVE::Guests::save('lxc', $vmid, $c);

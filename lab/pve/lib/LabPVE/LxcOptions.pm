@@ -17,7 +17,7 @@ our %CONFIG = (
 our %SET = (
   %CONFIG,
   vmid => { type => 'integer', format => 'pve-vmid', minimum => 100, maximum => 999_999_999 },
-  delete => $STR, revert => $STR, digest => { optional => 1, maxLength => 40 },
+  delete => { optional => 1, format => 'pve-configid-list' }, revert => { optional => 1, format => 'pve-configid-list' }, digest => { optional => 1, maxLength => 40 },
 );
-our %AT_ONCE = map { ($_ => 1) } qw(lock onboot description startup tags protection hookscript hostname cores cpulimit cpuunits memory swap searchdomain nameserver);
+our %AT_ONCE = map { ($_ => 1) } qw(lock onboot description startup tags protection hookscript hostname cores cpulimit cpuunits memory swap);
 1;

@@ -26,7 +26,7 @@ our %CONFIG = (
 our %SET = (
   %CONFIG,
   vmid => { type => 'integer', format => 'pve-vmid', minimum => 100, maximum => 999_999_999 },
-  skiplock => $BOOL, delete => $STR, revert => $STR, force => $BOOL, digest => { optional => 1, maxLength => 64 }, background_delay => int_range(1, 30),
+  skiplock => $BOOL, delete => { optional => 1, format => 'pve-configid-list' }, revert => { optional => 1, format => 'pve-configid-list' }, force => $BOOL, digest => { optional => 1, maxLength => 64 }, background_delay => int_range(1, 30),
 );
 
 # Changes that reach a running VM at once; the others wait as pending (vmconfig_hotplug_pending).

@@ -70,7 +70,8 @@ my %TYPES = (
   cephfs => { %{ kind([], @BACKUP, qw(monhost username)) }, path => { fixed => 1, optional => 1 }, subdir => { fixed => 1, optional => 1 } },
   iscsi => kind(['portal', 'target']),
 );
-our @TYPE_NAMES = sort keys %TYPES;
+# All that Proxmox names; esxi, iscsidirect and zfs are not here.
+our @TYPE_NAMES = sort keys %TYPES, qw(esxi iscsidirect zfs);
 my %DEFAULT_CONTENT = (pbs => 'backup', cephfs => 'backup', lvm => 'images,rootdir', lvmthin => 'images,rootdir', zfspool => 'images,rootdir', rbd => 'images', iscsi => 'images');
 my %SHARED = map { ($_ => 1) } qw(nfs cifs pbs cephfs rbd iscsi);
 

@@ -31,7 +31,7 @@ sub under_lock ($name, $code) {
 
 sub jobs_get ($) {
   return {
-    params => {}, returns => 'array', link => 'id',
+    params => {}, returns => 'array', link => 'id', shown => { id => {} },
     code => sub ($) {
       my @rows = map { LabPVE::Jobs::cron_row($_) } @{ LabPVE::Jobs::read_cron()->{jobs} };
       for my $row (LabPVE::Jobs::rows(LabPVE::Jobs::read_config())) {
@@ -155,7 +155,7 @@ my %DELETABLE = map { ($_ => 1) } keys %LabPVE::VZDumpOptions::SCHEMA, 'comment'
 
 sub job_set ($) {
   return {
-    params => { %JOB, %ID, delete => { optional => 1 } },
+    params => { %JOB, %ID, delete => { format => 'pve-configid-list', optional => 1 } },
     returns => 'null',
     code => sub ($param) {
       my $id = delete $param->{id};

@@ -17,7 +17,7 @@ sub api_row ($cfg, $id) {
 
 sub list_get ($) {
   return {
-    params => { type => { enum => \@LabPVE::StorageTypes::TYPE_NAMES, optional => 1 } }, returns => 'array', link => 'storage',
+    params => { type => { enum => \@LabPVE::StorageTypes::TYPE_NAMES, optional => 1 } }, returns => 'array', link => 'storage', shown => { storage => {} },
     code => sub ($param) {
       my $cfg = LabPVE::Storage::config();
       return [map { api_row($cfg, $_) } grep { !defined $param->{type} || $cfg->{ids}{$_}{type} eq $param->{type} } grep { $cfg->{ids}{$_} } @{ $cfg->{order} }];
@@ -79,6 +79,7 @@ sub list_create ($) {
     params => { %LabPVE::StorageTypes::PROPERTIES, %ID, type => { enum => \@LabPVE::StorageTypes::TYPE_NAMES } }, returns => 'object',
     code => sub ($param) {
       my ($id, $type) = (delete $param->{storage}, delete $param->{type});
+      if (!LabPVE::StorageTypes::options($type)) { require LabPVE::Unknown; LabPVE::Unknown::fail("a storage of type $type") }
       delete $param->{nodes} if defined $param->{nodes} && $param->{nodes} eq '';
       my $password = delete $param->{password};
       my $opts = checked($type, $param, 1);
