@@ -17,16 +17,18 @@ export async function signalDesk(report: DeskReport): Promise<void> {
   })
 }
 
-/** Hosts that a run of ours is applying a change to. When Temporal does not tell, none: an alert too many is better than one too few. */
-export async function hostsUnderChange(): Promise<string[]> {
+/**
+ * Hosts that a run of ours is applying a change to, or was since then: what was read meanwhile may be of its making.
+ * When Temporal does not tell, none: an alert too many is better than one too few.
+ */
+export async function hostsUnderChange(since: Date): Promise<string[]> {
   const prefix = workflowIds.apply('')
-  const hosts: string[] = []
+  const hosts = new Set<string>()
   try {
-    for await (const { workflowId } of getClient().workflow.list({ query: `WorkflowId STARTS_WITH "${prefix}" AND ExecutionStatus = "Running"` })) {
-      hosts.push(workflowId.slice(prefix.length))
-    }
+    const query = `WorkflowId STARTS_WITH "${prefix}" AND (ExecutionStatus = "Running" OR CloseTime >= "${since.toISOString()}")`
+    for await (const { workflowId } of getClient().workflow.list({ query })) hosts.add(workflowId.slice(prefix.length))
   } catch (error) {
     log.warn('it cannot be told which hosts are being changed', { cause: error instanceof Error ? error.message : String(error) })
   }
-  return hosts
+  return [...hosts]
 }

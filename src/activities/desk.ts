@@ -22,8 +22,8 @@ export interface DeskDeps {
   readonly now: () => Date
   /** Signals the desk, and starts it where it does not run. */
   readonly signalDesk: (report: DeskReport) => Promise<void>
-  /** Hosts that a changing run of ours is applying to now. */
-  readonly hostsUnderChange: () => Promise<readonly string[]>
+  /** Hosts that a changing run of ours is applying to, or was since then. */
+  readonly hostsUnderChange: (since: Date) => Promise<readonly string[]>
 }
 
 export type DeskActivities = ReturnType<typeof createDeskActivities>
@@ -50,13 +50,16 @@ export function createDeskActivities(deps: DeskDeps) {
     }
   }
 
+  /** What a report speaks of was read in the time before it was dated, twice as long as a host may take at most: it may be of a change that is over by now. */
+  const hostsChanging = ({ estate }: RunbookSet, takenAt: string) =>
+    deps.hostsUnderChange(new Date(Date.parse(takenAt) - 2000 * estate.monitor.hostDeadlineSeconds))
   const proofsOf = ({ estate }: RunbookSet) => estate.sites.flatMap(({ id }) => state.proofs.list(id))
 
   async function whole(told: Told): Promise<{ report: DeskReport; told: Told }> {
     const status = state.readStatus()
     if (status === undefined) throw ApplicationFailure.retryable('there is no status yet', 'NoStatus')
     const { set } = await deps.runbooks.current()
-    return monitorReport({ status, runbooks: set, told, hostsUnderChange: await deps.hostsUnderChange(), proofs: proofsOf(set), isWhole: true })
+    return monitorReport({ status, runbooks: set, told, hostsUnderChange: await hostsChanging(set, status.takenAt), proofs: proofsOf(set), isWhole: true })
   }
 
   return {
@@ -66,7 +69,14 @@ export function createDeskActivities(deps: DeskDeps) {
       if (status === undefined || status.passId !== passId) return { told: 'superseded', changed: 0, closed: 0, held: 0, setDigest: '', bytes: 0 }
       const { set } = await deps.runbooks.current()
       const { told } = state.desk.told(MONITOR)
-      const next = monitorReport({ status, runbooks: set, told, hostsUnderChange: await deps.hostsUnderChange(), proofs: proofsOf(set), isWhole: false })
+      const next = monitorReport({
+        status,
+        runbooks: set,
+        told,
+        hostsUnderChange: await hostsChanging(set, status.takenAt),
+        proofs: proofsOf(set),
+        isWhole: false,
+      })
       return tell(MONITOR, next.report, next.told)
     },
 
@@ -92,7 +102,7 @@ export function createDeskActivities(deps: DeskDeps) {
           .map((key) => ({ key, why: 'recovered', message: 'it is not found any more' })),
         set: toldSet(now),
         held: [],
-        underChange: await deps.hostsUnderChange(),
+        underChange: await hostsChanging(set, given.takenAt),
         soonStale: [],
         seen: null,
       }

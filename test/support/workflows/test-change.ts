@@ -5,6 +5,7 @@ import { ApprovalDesk } from '../../../src/workflows/approval.js'
 import { type MadePlan, proofUnknown, runChange } from '../../../src/workflows/change-shell.js'
 import { atHome } from '../../../src/workflows/routes.js'
 
+export { alertDesk } from '../../../src/workflows/alert-desk.js'
 export { applyChange } from '../../../src/workflows/apply-change.js'
 
 export interface TestActivities {
