@@ -13,6 +13,13 @@ beforeEach(async () => {
 })
 afterEach(async () => await host.remove())
 
+it('the options of the cluster are read on a host that has guests, with the tags of all of them', async () => {
+  await host.put('/etc/pve/nodes/pve/lxc/101.conf', 'hostname: db\ntags: prod;db\n')
+  const ran = await host.run(['pvesh', 'get', '/cluster/options', '--output-format', 'json'])
+  expect([ran.stderr, ran.exitCode]).toEqual(['', 0])
+  expect(JSON.parse(ran.stdout)).toMatchObject({ 'allowed-tags': ['db', 'prod'] })
+})
+
 describe('an unknown command', () => {
   it.each([
     [['qm', 'migrate', '100', 'other']],

@@ -16,7 +16,8 @@ sub unknown ($what) { require LabPVE::Unknown; LabPVE::Unknown::fail($what) }
 # The tags of guests, which root may use.
 sub allowed_tags {
   require LabPVE::Guests;
-  my %tags = map { ($_ => 1) } map { LabPVE::Formats::split_list(LabPVE::Guests::load(@$_{qw(type vmid node)})->{main}{tags}) } values %{ LabPVE::Guests::all() };
+  my $guests = LabPVE::Guests::all();
+  my %tags = map { ($_ => 1) } map { LabPVE::Formats::split_list(LabPVE::Guests::load($guests->{$_}{type}, $_, $guests->{$_}{node})->{main}{tags}) } keys %$guests;
   return [sort keys %tags];
 }
 
