@@ -4,7 +4,8 @@ import type { ChangePlan, Effect, Json, PlanStep } from './plan.js'
 
 /** Markdown of at most `maxBytes`; what does not fit is said, and where the whole is. */
 export function renderPlanMarkdown(plan: ChangePlan, maxBytes: number): string {
-  const head = [`### ${line(plan.title)}`, '', `digest \`${plan.digest}\``, ...plan.warnings.map(({ message }) => `- ⚠ ${line(message)}`), '']
+  const warnings = plan.warnings.length === 0 ? [] : [...plan.warnings.map(({ message }) => `- ⚠ ${line(message)}`), '']
+  const head = [`### ${line(plan.title)}`, '', `digest \`${plan.digest}\``, '', ...warnings]
   const steps = plan.steps.map((step, index) => stepMarkdown(step, index + 1))
   const whole = [...head, ...steps].join('\n')
   if (bytes(whole) <= maxBytes) return whole
@@ -19,11 +20,18 @@ export function renderPlanMarkdown(plan: ChangePlan, maxBytes: number): string {
 
 function stepMarkdown(step: PlanStep, number: number): string {
   const marks = step.destructive.length === 0 ? '' : ` — **${step.destructive.join(', ')}**`
-  const rows = step.diff.map(({ field, from, to }) => `  - ${line(field)}: \`${value(from)}\` → \`${value(to)}\``)
-  const removed = step.removes.map(({ volid, createdAt }) => `  - removes \`${code(volid)}\`${createdAt === null ? '' : ` of ${createdAt}`}`)
-  return [`${number}. ${line(step.what)}${marks}`, ...rows, ...removed, `  - does: \`${code(effectLine(step.effect))}\``, `  - undo: ${undoLine(step)}`].join(
-    '\n',
-  )
+  const rows = step.diff.map(({ field, from, to }) => `- ${line(field)}: \`${value(from)}\` → \`${value(to)}\``)
+  const removed = step.removes.map(({ volid, createdAt }) => `- removes \`${code(volid)}\`${createdAt === null ? '' : ` of ${createdAt}`}`)
+  return [
+    // no list in a list: the Temporal UI runs its lines together
+    `**${number}.** ${line(step.what)}${marks}`,
+    '',
+    ...rows,
+    ...removed,
+    `- does: \`${code(effectLine(step.effect))}\``,
+    `- undo: ${undoLine(step)}`,
+    '',
+  ].join('\n')
 }
 
 /** Plain text for a terminal, the whole of it. */
@@ -52,7 +60,9 @@ export function renderQuestion(about: {
   const who = `${policy.needed} of ${policy.approvers.join(', ')}`
   const signed = policy.signature === 'required' ? ' --sign KEY' : ''
   const lines = about.plans.map(
-    (plan) => `- ${line(plan.title)}: \`nightshift approve ${about.workflowId} --digest ${plan.digest} --as NAME --reason TEXT${signed}\``,
+    // a block of its own: the digest is longer than the column that the Temporal UI leaves
+    (plan) =>
+      `${line(plan.title)}:\n\n\`\`\`text\nnightshift approve ${about.workflowId} --digest ${plan.digest} \\\n  --as NAME --reason TEXT${signed}\n\`\`\`\n`,
   )
   const so =
     about.answers.length === 0 ? 'No answer so far.' : about.answers.map(({ approver, decision, proof }) => `${approver}: ${decision} (${proof})`).join(', ')
@@ -60,7 +70,7 @@ export function renderQuestion(about: {
     `**Waiting for an approval** by ${who}, until ${about.until}; no answer means no.`,
     '',
     ...lines,
-    `- no: \`nightshift reject …\` with the same options`,
+    'No: `nightshift reject` with the same options.',
     '',
     so,
   ].join('\n')
