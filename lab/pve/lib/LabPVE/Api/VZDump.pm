@@ -19,6 +19,8 @@ sub start ($param, $how = {}) {
   my @elsewhere = map { @$_ } values %$per_node;
   stop_running() if $param->{stop};
   return 'OK' if !@local && ($param->{stop} || !$param->{all});
+  die "you can only backup a single VM with option --stdout\n" if $param->{stdout} && @local != 1;
+  if ($param->{stdout}) { require LabPVE::Unknown; LabPVE::Unknown::fail("'vzdump --stdout'") }
   my %opts = %$param;
   $opts{mailto} = [LabPVE::Formats::split_list($opts{mailto})] if defined $opts{mailto};
   require LabPVE::Tasks;
@@ -50,7 +52,10 @@ my %NODE = (node => { format => 'pve-node', optional => 1 });
 sub run_create ($) {
   return {
     params => { %LabPVE::VZDumpOptions::SCHEMA, %NODE, stdout => { type => 'boolean', optional => 1 } }, returns => 'string',
-    code => sub ($param) { LabPVE::Api::VZDump::start({ map { ($_ => $param->{$_}) } grep { $_ ne 'node' } keys %$param }) },
+    code => sub ($param) {
+      delete $param->{node} if ($param->{node} // '') eq 'localhost';
+      return LabPVE::Api::VZDump::start($param);
+    },
   };
 }
 
