@@ -17,7 +17,7 @@ import { judgeRelay, relayGateOf } from '../domain/relay/judge.js'
 import { isOn, outputOf, type RelayObservation, rowsOf, Unreadable } from '../domain/relay/observation.js'
 import { planOldQueue, planRelay } from '../domain/relay/plan.js'
 import { parseRelayReading, relayProbe } from '../domain/relay/probe-program.js'
-import { cameFrom, deliveriesIn, type ReadMail, type Route, routeOfMail } from '../domain/relay/proof.js'
+import { cameFrom, deliveriesIn, newestOf, type ReadMail, type Route, routeOfMail } from '../domain/relay/proof.js'
 import { questionsOf, saslLine } from '../domain/relay/questions.js'
 import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.js'
 import { logProgram, NOTIFICATION_TEST, removeTestsProgram, sendProgram, TIDY_PROGRAM } from '../domain/relay/test-programs.js'
@@ -95,13 +95,15 @@ export function createRelaySiteActivities(deps: RelaySiteDeps) {
       const out = await carryOut(route, 'reading the mail log', ['sh', '-s'], logProgram(cursor))
       const at = /^-- cursor: (\S.*)$/m.exec(out)?.[1] ?? cursor
       const packages = /^packages=(\d+)$/m.exec(out)?.[1]
+      const packagesSaid = /^dpkg=(\S.*)$/m.exec(out)?.[1] ?? null
       const waiting = /^waiting=(\d+)$/m.exec(out)?.[1]
       if (at === null || waiting === undefined)
         throw ApplicationFailure.retryable(`${route.host}: the mail log could not be read: ${out.slice(0, 200)}`, 'HostUnread')
       return {
         cursor: at,
-        deliveries: redactDeep(deliveriesIn(out).slice(-MOST_DELIVERIES), deps.redact),
+        deliveries: redactDeep(newestOf(deliveriesIn(out), MOST_DELIVERIES), deps.redact),
         packagesChangedSeconds: packages === undefined ? null : Number(packages),
+        packagesSaid,
         waiting: Number(waiting),
       }
     },
@@ -153,7 +155,9 @@ export function createRelayStateActivities(deps: RelayStateDeps) {
         const jobs = rowsOf(seen, 'jobs').filter((job) => (job.enabled === undefined || isOn(job.enabled)) && job.schedule !== undefined)
         const plan = sealPlan({ ...draft, steps })
         const fqdn = outputOf(seen, 'myhostname').trim()
-        return redactDeep({ plan, verdicts, gate: relayGateOf(entry, verdicts), jobs: jobs.map((job) => String(job.id)), fqdn }, deps.redact)
+        const runs = jobs.map((job) => Number(job['next-run'])).filter((at) => at > 0)
+        const nextJobSeconds = runs.length === 0 ? null : Math.min(...runs)
+        return redactDeep({ plan, verdicts, gate: relayGateOf(entry, verdicts), jobs: jobs.map((job) => String(job.id)), nextJobSeconds, fqdn }, deps.redact)
       })
     },
 

@@ -7,6 +7,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   isCancellation,
+  patched,
   proxyActivities,
   setCurrentDetails,
   sleep,
@@ -18,7 +19,7 @@ import type { ChangeResult } from '../domain/change/apply.js'
 import type { Json } from '../domain/change/plan.js'
 import { type GateResult, placesListed } from '../domain/gates.js'
 import type { HostRoute } from '../domain/proof/types.js'
-import { hopeless, otherRoutes } from '../domain/relay/proof.js'
+import { type Delivery, hopeless, otherRoutes } from '../domain/relay/proof.js'
 import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.js'
 import { ApprovalDesk } from './approval.js'
 import { applyPlan, type MadePlan, runChange } from './change-shell.js'
@@ -32,6 +33,9 @@ const MOST_DETAILS_CHARACTERS = 15_000
 const ARRIVES_WITHIN_MS = 5 * 60_000
 const LOOK_FOR_SECONDS = 15
 const MOST_TESTS = 15
+/** Each look leaves its traces in the history of the run: a job of every few months is looked for less often, and not for ever. */
+const MOST_WAITED_DAYS = 100
+const LATE_LOOK_MS = 6 * 3_600_000
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
@@ -109,9 +113,13 @@ class RelayRun {
     const start = await site.readMailLog.executeWithOptions({ summary: 'Where does the mail log end now?' }, [{ route, cursor: null }])
     this.#cursor = start.cursor
     const proofs = opened.host.mode === 'relay' ? await this.#proveRelay(opened, planned) : await this.#proveSilence(opened)
-    await site.tidyRelay.executeWithOptions({ summary: 'Remove what only an undo would need' }, [{ route }])
+    // What the watch finds is taken back as well, so that what an undo needs is kept until its end.
+    const keeps = patched('tidies-after-the-watch')
+    const tidy = () => site.tidyRelay.executeWithOptions({ summary: 'Remove what only an undo would need' }, [{ route }])
+    if (!keeps) await tidy()
     const oldQueue = await this.#settleOldQueue(opened)
     const watched = await this.#watch(opened, planned, proofs.marks, start.packagesChangedSeconds)
+    if (keeps) await tidy()
     await this.#lookAtGate(opened)
     return { ...proofs.told, oldQueue, ...watched, gate: this.gate as unknown as Json }
   }
@@ -160,6 +168,7 @@ class RelayRun {
   async #arrival(what: string, message: TestMail): Promise<Json> {
     const { messageId, subject, fqdn, marks, sentAt } = message
     const until = Date.now() + ARRIVES_WITHIN_MS
+    let last: Delivery | undefined
     for (;;) {
       const found = await relayAtHome().readRelayMail.executeWithOptions({ summary: `Is ${what} in the mailbox?` }, [
         { marks, messageId, subject, fqdn, waitSeconds: LOOK_FOR_SECONDS },
@@ -180,8 +189,8 @@ class RelayRun {
         }
       }
       const { deliveries } = await this.#log()
-      const stuck = hopeless(deliveries)
-      const last = deliveries.findLast(({ status }) => status !== 'sent')
+      const stuck = hopeless(deliveries, this.#rootMailTo)
+      last = deliveries.findLast(({ by }) => by !== 'local' && by !== 'pipe') ?? last
       if (stuck !== undefined) throw notProven(`${what} cannot arrive: ${stuck.status}: ${stuck.said}`)
       if (Date.now() > until)
         throw notProven(
@@ -220,23 +229,30 @@ class RelayRun {
   }
 
   /** Until there was time (or events) enough for another way to show: a job's own notification has to come, and no mail may go elsewhere. */
-  async #watch(opened: OpenedRelay, { jobs, fqdn }: PlannedRelay, marks: Marks, packagesBefore: number | null): Promise<Record<string, Json>> {
+  async #watch(opened: OpenedRelay, { jobs, nextJobSeconds, fqdn }: PlannedRelay, marks: Marks, packagesBefore: number | null): Promise<Record<string, Json>> {
     const { watch, host } = opened
     const needsJob = host.mode === 'relay' && jobs.length > 0
     let job: Json = needsJob ? null : { state: 'no job is scheduled' }
     let packages: Json = null
     const bounced: Json[] = []
     const end = Date.now() + watch.days * DAY_MS
+    const jobEnd = Math.min((nextJobSeconds ?? 0) * 1000 + DAY_MS, Date.now() + MOST_WAITED_DAYS * DAY_MS)
     for (let looks = 1; ; looks += 1) {
-      const { deliveries, packagesChangedSeconds, waiting } = await this.#log()
+      const { deliveries, packagesChangedSeconds, packagesSaid, waiting } = await this.#log()
       const elsewhere = otherRoutes(deliveries, host.mode === 'relay' ? opened.relay : null)[0]
-      if (elsewhere !== undefined) throw notProven(`a mail for ${elsewhere.to} went another way: ${elsewhere.by} to ${elsewhere.relay}: ${elsewhere.said}`)
+      if (elsewhere !== undefined) {
+        const when = elsewhere.at === undefined ? '' : `, at ${elsewhere.at}`
+        throw notProven(`a mail for ${elsewhere.to} went another way${when}: ${elsewhere.by} to ${elsewhere.relay}: ${elsewhere.said}`)
+      }
       if (host.mode === 'relay') bounced.push(...deliveries.filter(({ status }) => status === 'bounced').map(({ to, said }): Json => ({ to, said })))
       if (packages === null && packagesChangedSeconds !== null && packagesChangedSeconds !== packagesBefore)
-        packages = { changedAt: new Date(packagesChangedSeconds * 1000).toISOString() }
+        packages = { changedAt: new Date(packagesChangedSeconds * 1000).toISOString(), said: packagesSaid ?? null }
       if (job === null) job = await this.#jobNotification(fqdn, marks)
-      const over = Date.now() >= end
-      if (over && job === null) throw notProven(`no notification of a scheduled job (${jobs.join(', ')}) came within ${watch.days} days`)
+      // A job that runs later than the watch lasts is waited for.
+      const lasts = job === null ? Math.max(end, jobEnd) : end
+      const until = new Date(lasts).toISOString()
+      const over = Date.now() >= lasts
+      if (over && job === null) throw notProven(`no notification of a scheduled job (${jobs.join(', ')}) came until ${until}`)
       if (over || (watch.until === 'events' && job !== null && packages !== null))
         return { job, watched: { looks, packages, bounced: bounced.slice(0, 50), waiting } }
       const waits = [
@@ -245,9 +261,12 @@ class RelayRun {
       ]
       phase(
         'prove',
-        `Mail log and queue are watched until ${new Date(end).toISOString()}${waits.length > 0 ? `, ${waits.join(' and ')}` : ''}. Nothing went another way so far (${looks} looks).`,
+        `Mail log and queue are watched until ${until}${waits.length > 0 ? `, ${waits.join(' and ')}` : ''}. Nothing went another way so far (${looks} looks).`,
       )
-      await sleep(Math.min(watch.everyMinutes * MINUTE_MS, Math.max(1000, end - Date.now())), { summary: `Look again for another way of mail of ${this.host}` })
+      const left = end - Date.now()
+      await sleep(left > 0 ? Math.min(watch.everyMinutes * MINUTE_MS, Math.max(1000, left)) : LATE_LOOK_MS, {
+        summary: `Look again for another way of mail of ${this.host}`,
+      })
     }
   }
 
@@ -273,6 +292,10 @@ class RelayRun {
     ])
     this.#cursor = reading.cursor
     return reading
+  }
+
+  get #rootMailTo(): string {
+    return this.#opened?.relay.rootMailTo ?? ''
   }
 
   get #route(): HostRoute {

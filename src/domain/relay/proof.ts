@@ -81,6 +81,8 @@ export interface Delivery {
   readonly relay: string
   readonly status: string
   readonly said: string
+  /** When the log has it; absent where it says so in no seconds. */
+  readonly at?: Instant
 }
 
 /** Lines of the mail log that tell of a delivery; everything else is passed over. */
@@ -91,7 +93,10 @@ export function deliveriesIn(log: string): Delivery[] {
     const groups = pattern.exec(line)?.groups
     if (groups === undefined) return []
     const { by = '', queueId = '', to = '', relay = '', status = '', said = '' } = groups
-    return [{ by, queueId, to, relay, status, said: said.slice(0, 300) }]
+    const seconds = /^(\d+(?:\.\d+)?)\s/.exec(line)?.[1]
+    return [
+      { by, queueId, to, relay, status, said: said.slice(0, 300), ...(seconds === undefined ? {} : { at: new Date(Number(seconds) * 1000).toISOString() }) },
+    ]
   })
 }
 
@@ -103,11 +108,22 @@ export function otherRoutes(deliveries: readonly Delivery[], relay: Pick<RelaySe
   )
 }
 
-/** Refusals that no later attempt mends: wrong login, wrong certificate, refused for good. */
-export function hopeless(deliveries: readonly Delivery[]): Delivery | undefined {
+/**
+ * The newest, and of those before them the first of each way: a log that is long shows every way all the same.
+ * @param most of the newest
+ */
+export function newestOf(deliveries: readonly Delivery[], most: number): Delivery[] {
+  const ways = new Map(deliveries.toReversed().map((delivery) => [`${delivery.by} ${delivery.relay} ${delivery.status}`, delivery]))
+  const older = new Set(deliveries.slice(0, -most).filter((delivery) => [...ways.values()].includes(delivery)))
+  return [...older, ...deliveries.slice(-most)]
+}
+
+/** Refusals that no later attempt mends: wrong login, wrong certificate, refused for good. @param to of whose mail; that of others proves nothing */
+export function hopeless(deliveries: readonly Delivery[], to: string): Delivery | undefined {
   return deliveries.find(
-    ({ by, status, said }) =>
-      by !== 'local' &&
-      (status === 'bounced' || (status === 'deferred' && /\b535\b|not verified|not trusted|no mechanism available|authentication failed/i.test(said))),
+    (delivery) =>
+      delivery.by !== 'local' &&
+      ((delivery.status === 'bounced' && delivery.to.toLowerCase() === to.toLowerCase()) ||
+        (delivery.status === 'deferred' && /\b535\b|not verified|not trusted|no mechanism available|authentication failed/i.test(delivery.said))),
   )
 }

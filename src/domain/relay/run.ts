@@ -25,6 +25,8 @@ export interface PlannedRelay {
   readonly gate: GateResult
   /** Scheduled jobs that are on. */
   readonly jobs: readonly string[]
+  /** When the first of them runs next, in seconds; null where Proxmox does not say. */
+  readonly nextJobSeconds?: number | null
   /** The host's own name in mail. */
   readonly fqdn: string
 }
@@ -36,5 +38,7 @@ export interface LogReading {
   readonly deliveries: readonly Delivery[]
   /** When packages were last changed, seconds; null where that cannot be told. */
   readonly packagesChangedSeconds: number | null
+  /** The last line of dpkg's log about a package's state; null where there is none. */
+  readonly packagesSaid?: string | null
   readonly waiting: number
 }

@@ -35,6 +35,7 @@ else
   journalctl --no-pager -o short-unix --show-cursor -n 1 | grep -e '^-- cursor: '
 fi
 [ ! -e /var/lib/dpkg/status ] || echo "packages=$(stat -c %Y /var/lib/dpkg/status)"
+echo "dpkg=$(grep ' status ' /var/log/dpkg.log 2>/dev/null | tail -n 1)"
 queue=$(postqueue -j)
 echo "waiting=$(printf '%s' "$queue" | grep -c queue_id || true)"
 `

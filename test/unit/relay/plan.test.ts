@@ -6,7 +6,7 @@ import { aliasEntries, withoutValues } from '../../../src/domain/relay/aliases.j
 import { judgeRelay } from '../../../src/domain/relay/judge.js'
 import type { RelayObservation } from '../../../src/domain/relay/observation.js'
 import { planOldQueue, planRelay } from '../../../src/domain/relay/plan.js'
-import { deliveriesIn, hopeless, otherRoutes, type ReadMail, routeOfMail } from '../../../src/domain/relay/proof.js'
+import { deliveriesIn, hopeless, newestOf, otherRoutes, type ReadMail, routeOfMail } from '../../../src/domain/relay/proof.js'
 import { AS_FOUND, HEALTHY, HOME, RUNBOOK, TODAY, withAnswer, withOutput, withRows } from './world.js'
 
 const planOf = (seen: RelayObservation, host = HOME, runbook = RUNBOOK) => planRelay(seen, runbook, host, judgeRelay(seen, runbook, host, TODAY))
@@ -203,6 +203,7 @@ describe('the mail log', () => {
     '1795270539.100 pve postfix/smtp[820]: 4BFA49F0165: to=<x@y.example>, relay=none, delay=30, delays=0/0/30/0, dsn=4.4.1, status=deferred (connect to mail.spine.ronny.works[10.212.47.21]:465: Connection refused)',
   ].join('\n')
   const deliveries = deliveriesIn(LOG)
+  const RONNY = 'ronny@spine.ronny.works'
 
   test('tells each delivery: by which way, and what the other side said', () => {
     expect(deliveries).toHaveLength(5)
@@ -213,6 +214,7 @@ describe('the mail log', () => {
       relay: 'mail.spine.ronny.works[10.212.47.21]:465',
       status: 'sent',
       said: '250 2.0.0 Ok: queued as 9811D9F200A',
+      at: '2026-11-21T14:15:36.611Z',
     })
   })
 
@@ -222,8 +224,21 @@ describe('the mail log', () => {
   })
 
   test('knows what no later attempt mends: a refused login, and not a server that is away', () => {
-    expect(hopeless(deliveries)?.queueId).toBe('4BFA49F0164')
-    expect(hopeless(deliveries.slice(4))).toBeUndefined()
+    expect(hopeless(deliveries, RONNY)?.queueId).toBe('4BFA49F0164')
+    expect(hopeless(deliveries.slice(4), RONNY)).toBeUndefined()
+  })
+
+  test('takes a refusal of somebody else’s mail for none of ours', () => {
+    const refused = deliveriesIn(LOG.replaceAll('status=sent (250 2.0.0 Ok: queued as AA)', 'status=bounced (said: 550 5.1.1 no such user)')).slice(1, 3)
+    expect(hopeless(refused, RONNY)).toBeUndefined()
+    expect(hopeless(refused, 'ronny@personal.example')?.queueId).toBe('9735B9F0089')
+  })
+
+  test('keeps each way of a log that is too long to keep', () => {
+    const long = [...deliveries, ...Array.from({ length: 400 }, () => deliveries[1] ?? expect.fail())]
+    const kept = newestOf(long, 300)
+    expect(kept.length).toBeLessThan(310)
+    expect(otherRoutes(kept, RUNBOOK.relay)).toEqual(otherRoutes(deliveries, RUNBOOK.relay))
   })
 })
 
