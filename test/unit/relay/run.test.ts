@@ -3,7 +3,7 @@
  * are made of is read by the code that reads them in a real run.
  */
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
-import { Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sealPlan } from '../../../src/domain/change/plan.js'
 import { deliveriesIn, type ReadMail, routeOfMail } from '../../../src/domain/relay/proof.js'
@@ -13,7 +13,7 @@ import { serverNow, startSkippingWorkflows } from '../../support/time-skipping.j
 import { RUNBOOK } from './world.js'
 
 let env: TestWorkflowEnvironment
-let workflowBundle: WorkflowBundleWithSourceMap
+let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
   ;({ env, bundle: workflowBundle } = await startSkippingWorkflows())
