@@ -194,30 +194,6 @@ describe('the desk', () => {
     })
   })
 
-  it('loses nothing over many continue-as-new, and no history grows', { timeout: 120_000 }, async () => {
-    await withWorld('goeson', async (world, story) => {
-      const apart = Array.from({ length: 28 }, (_, index) => finding(`shop/target/vm-${index}`))
-      await world.tell(next(story, []), { continueAfterEvents: 50 })
-      for (let index = 0; index < apart.length; index++) await world.tell(next(story, apart.slice(0, index + 1)), { continueAfterEvents: 50 })
-      await until(async () => (await world.snapshot()).incidents.length, 28)
-      await until(() => world.mails.length, 28)
-      await world.tell(next(story, []))
-      await until(async () => (await world.snapshot()).incidents.length, 0)
-      // each was opened by a pass of its own: as many threads, each with its recovery
-      await until(() => world.mails.length, 56)
-      const names = world.mails.slice(0, 28).map(({ subject }) => /vm-\d+/.exec(subject)?.[0])
-      expect(names).toEqual(apart.map(({ subject }) => subject.split('/')[2]))
-      expect(new Set(world.mails.map(({ messageId }) => messageId)).size).toBe(56)
-      const decisions = world.words.flatMap((word) => word.decisions.map(({ decision }) => decision))
-      expect(decisions.filter((decision) => decision === 'mailed')).toHaveLength(28)
-      expect(decisions.filter((decision) => decision === 'recovered')).toHaveLength(28)
-      const runs = []
-      for await (const run of env.client.workflow.list({ query: `WorkflowId = "desk/goeson"` })) runs.push(run)
-      expect(runs.length).toBeGreaterThan(3)
-      expect(Math.max(...runs.map(({ historyLength }) => historyLength ?? 0))).toBeLessThan(200)
-    })
-  })
-
   it('looks into the mailbox before it sends again what may have arrived', async () => {
     await withWorld('unsure', async (world, story) => {
       world.inMailbox = 'yes'
