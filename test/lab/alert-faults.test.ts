@@ -9,7 +9,8 @@ import { ACCOUNTS, MAIL_HOST, WEBHOOK_HOST, WEBHOOK_LOG, webhookUrl } from '../.
 import type { DeskSnapshot } from '../../src/domain/desk/snapshot.js'
 import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
-import { eventually, makePlace, onePass, type TestPlace } from '../support/place.js'
+import { makePlace, onePass, type TestPlace } from '../support/place.js'
+import { eventually } from '../support/polling.js'
 
 const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
 const lab = await testLab('alert-faults')

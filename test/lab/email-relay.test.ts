@@ -13,7 +13,8 @@ import type { GatesResult } from '../../src/workflows/drift-gates.js'
 import type { EmailRelayResult } from '../../src/workflows/email-relay.js'
 import { testLab } from '../support/lab.js'
 import { nightshift, startUp } from '../support/nightshift.js'
-import { clientOf, eventually, makePlace, type TestPlace } from '../support/place.js'
+import { clientOf, makePlace, type TestPlace } from '../support/place.js'
+import { eventually } from '../support/polling.js'
 
 const [ALERTS, RONNY, PERSONAL] = ACCOUNTS
 const lab = await testLab('email-relay', { hosts: ['pve', 'proxmox-home', MAIL_HOST, WEBHOOK_HOST], state: 'as-found' })

@@ -8,7 +8,8 @@ import { parse, type YAMLMap, type YAMLSeq } from 'yaml'
 import type { LabHost } from '../../lab/host.js'
 import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
-import { clientOf, eventually, makePlace, onePass, statusOf, type TestPlace } from '../support/place.js'
+import { clientOf, makePlace, onePass, statusOf, type TestPlace } from '../support/place.js'
+import { eventually } from '../support/polling.js'
 
 const lab = await testLab('enrollment', { hosts: ['pve'] })
 const JOB = 'lab-minutes'

@@ -10,7 +10,8 @@ import { packageRoot } from '../../src/temporal/package-root.js'
 import { anyFreePort } from '../../src/temporal/ports.js'
 import { testLab } from '../support/lab.js'
 import { environmentOf, nightshift, type RunningUp, startUp } from '../support/nightshift.js'
-import { clientOf, eventually, makePlace, onePass, statusOf, type TestPlace } from '../support/place.js'
+import { clientOf, makePlace, onePass, statusOf, type TestPlace } from '../support/place.js'
+import { eventually } from '../support/polling.js'
 
 const lab = await testLab('monitor-faults')
 const undo: (() => Promise<unknown>)[] = []

@@ -6,7 +6,8 @@ import type { LabHost } from '../../lab/host.js'
 import type { RetentionPruneResult } from '../../src/workflows/retention-prune.js'
 import { testLab } from '../support/lab.js'
 import { nightshift, startUp } from '../support/nightshift.js'
-import { answer, clientOf, eventually, type RunningPlace, startPlace, waitingPlan } from '../support/place.js'
+import { answer, clientOf, type RunningPlace, startPlace, waitingPlan } from '../support/place.js'
+import { eventually } from '../support/polling.js'
 
 const lab = await testLab('retention-prune', { hosts: ['pve'] })
 const STORAGE = 'tank-backups'

@@ -12,7 +12,8 @@ import { planWatcher, watcherGate, watcherQuestions } from '../../src/domain/rel
 import { loadRunbooks } from '../../src/runbooks/index.js'
 import { testLab } from '../support/lab.js'
 import { nightshift, type RunningUp, startUp } from '../support/nightshift.js'
-import { clientOf, eventually, makePlace, onePass, type TestPlace } from '../support/place.js'
+import { clientOf, makePlace, onePass, type TestPlace } from '../support/place.js'
+import { eventually } from '../support/polling.js'
 
 const HOST = 'proxmox-home'
 const lab = await testLab('watcher', { hosts: [HOST, MAIL_HOST] })

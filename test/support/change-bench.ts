@@ -16,6 +16,7 @@ import { openState, parseReceipt, type Receipt, type StateFolder } from '../../s
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { MadePlan } from '../../src/workflows/change-shell.js'
 import { PveRoot } from '../helpers/pve-root.js'
+import { until } from './polling.js'
 import { startTestTemporal, type TestTemporal } from './test-temporal.js'
 import type { TestActivities, TestChangeInput } from './workflows/test-change.js'
 
@@ -234,21 +235,6 @@ export function commentStep(host: string, id: string, from: string, to: string):
     undo: { effect: set(from) },
     diff: [{ field: 'comment', from, to }],
     removes: [],
-  }
-}
-
-/** Polls until there is something. @throws Error after 20 s */
-export async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 20_000
-  for (;;) {
-    const found = await look().catch((error: unknown) => {
-      if (Date.now() > deadline) throw error
-      return undefined
-    })
-    if (found !== undefined) return found
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    // Each look is a query that server and worker work for.
-    await new Promise((resolve) => setTimeout(resolve, 150))
   }
 }
 

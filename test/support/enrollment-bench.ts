@@ -23,6 +23,7 @@ import { openState, type StateFolder } from '../../src/state/index.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { VzdumpEnrollmentInput } from '../../src/workflows/vzdump-enrollment.js'
 import { PveRoot } from '../helpers/pve-root.js'
+import { until } from './polling.js'
 import { serverNow } from './time-skipping.js'
 
 export const JOB = 'backup-pve-daily'
@@ -313,20 +314,5 @@ export class EnrollmentBench {
     this.state.close()
     await this.host.remove()
     await rm(this.folder, { recursive: true, force: true })
-  }
-}
-
-/** Polls until there is something. @throws Error after a minute */
-async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 60_000
-  for (;;) {
-    const found = await look().catch((error: unknown) => {
-      if (Date.now() > deadline) throw error
-      return undefined
-    })
-    if (found !== undefined) return found
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    // Each look is a query that server and worker work for.
-    await new Promise((resolve) => setTimeout(resolve, 150))
   }
 }

@@ -8,6 +8,7 @@ import type { Lab } from '../../lab/lab.js'
 import type { StatusDocument } from '../../src/domain/status.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import { nightshift, type Place, type RunningUp, startUp } from './nightshift.js'
+import { eventually } from './polling.js'
 
 export interface TestPlace extends Place {
   /** Edits a YAML file of the configuration folder, keeping its comments. */
@@ -54,15 +55,6 @@ export async function onePass(place: Place): Promise<StatusDocument> {
 export async function clientOf(up: RunningUp, estateId: string): Promise<{ client: Client; close: () => Promise<void> }> {
   const connection = await Connection.connect({ address: `127.0.0.1:${up.temporalPort}` })
   return { client: new Client({ connection, namespace: `nightshift-${estateId}` }), close: () => connection.close() }
-}
-
-/** Polls until the condition holds. @throws Error after the time */
-export async function eventually(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
-  const deadline = Date.now() + timeoutMs
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s`)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
 }
 
 export interface RunningPlace {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import type { PlanView } from '../../../src/workflows/approval.js'
-import { benchForEach, type ChangeBench, until } from '../../support/change-bench.js'
+import { benchForEach, type ChangeBench } from '../../support/change-bench.js'
+import { until } from '../../support/polling.js'
 
 let bench: ChangeBench
 benchForEach((made) => {

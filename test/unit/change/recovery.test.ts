@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import { type ApplyRecord, recoveryPlans } from '../../../src/domain/change/apply.js'
 import { type ChangePlan, sealPlan } from '../../../src/domain/change/plan.js'
-import { benchForEach, type ChangeBench, commentStep, SOLO, until } from '../../support/change-bench.js'
+import { benchForEach, type ChangeBench, commentStep, SOLO } from '../../support/change-bench.js'
+import { until } from '../../support/polling.js'
 import type { TestTemporal } from '../../support/test-temporal.js'
 
 let temporal: TestTemporal

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { sha256Hex } from '../../../src/domain/canonical.js'
 import type { ChangeResult } from '../../../src/domain/change/apply.js'
 import { SshError } from '../../../src/ssh/index.js'
-import { benchForEach, type ChangeBench, until } from '../../support/change-bench.js'
+import { benchForEach, type ChangeBench } from '../../support/change-bench.js'
+import { until } from '../../support/polling.js'
 
 let bench: ChangeBench
 benchForEach((made) => {

@@ -3,7 +3,7 @@ import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { EstateBench, ONE_OF_TWO } from '../../support/estate-bench.js'
 import { environmentOf, PROGRAM } from '../../support/nightshift.js'
-import { eventually } from '../../support/place.js'
+import { eventually } from '../../support/polling.js'
 import { runInProcess } from './run-in-process.js'
 
 vi.setConfig({ testTimeout: 90_000 })

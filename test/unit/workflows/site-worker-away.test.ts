@@ -3,7 +3,7 @@ import type { WorkflowHandle } from '@temporalio/client'
 import type { TestWorkflowEnvironment } from '@temporalio/testing'
 import { Worker, type WorkflowBundle } from '@temporalio/worker'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { eventually } from '../../support/place.js'
+import { eventually } from '../../support/polling.js'
 import { startSkippingWorkflows } from '../../support/time-skipping.js'
 
 vi.setConfig({ testTimeout: 90_000 })
