@@ -1,6 +1,5 @@
 /** `nightshift alerts`: what is open and why it was or was not said, from the state folder; orders go to the desk as updates, which answer or refuse. */
 import { readFileSync } from 'node:fs'
-import { WorkflowUpdateFailedError } from '@temporalio/client'
 import { ConfigError } from '../domain/config-error.js'
 import type { DeskSnapshot, IncidentRow } from '../domain/desk/snapshot.js'
 import type { Decision } from '../domain/desk/state.js'
@@ -10,7 +9,6 @@ import { instant } from '../domain/render/quantities.js'
 import { readDeskFile } from '../state/desk-file.js'
 import { stateDirectory } from '../state/location.js'
 import { readDeskHistory } from '../state/read-decisions.js'
-import { connectEstate } from './estate-client.js'
 import { estateIdOf } from './estate-id.js'
 import { plainCause } from './plain-cause.js'
 import { UsageError } from './usage-error.js'
@@ -56,6 +54,8 @@ export async function showIncident(config: string, which: string): Promise<Shown
  */
 export async function order(config: string, name: string, argument?: object): Promise<string> {
   const { estate } = await stateOf(config)
+  // Only who orders something needs a client; what is open stands in a file.
+  const [{ WorkflowUpdateFailedError }, { connectEstate }] = await Promise.all([import('@temporalio/client'), import('./estate-client.js')])
   const temporal = await connectEstate(estate)
   const workflowId = workflowIds.alertDesk(estate)
   try {

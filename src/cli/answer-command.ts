@@ -1,7 +1,6 @@
 /** What `nightshift approve` and `nightshift reject` have in common: everything but the word. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { inert } from '../domain/render/inert.js'
-import { giveAnswer } from './answer.js'
 import { bareCommand, type CommonOptions, withCommonOptions } from './command.js'
 import { printJson } from './output.js'
 
@@ -28,6 +27,7 @@ export function answerCommand(decision: 'approve' | 'reject'): Command {
   return declared.action(async (workflowId: string, options: Options) => {
     const { config, json, sign: signKey } = options
     const answer = { digest: options.digest, approver: options.as, reason: options.reason }
+    const { giveAnswer } = await import('./answer.js')
     const counted = await giveAnswer({ config, workflowId, decision, answer, ...(signKey === undefined ? {} : { signKey }) })
     if (json) return printJson({ schema: 'nightshift.answer/1', workflowId, decision, ...counted })
     const more = decision === 'approve' && counted.stillNeeded > 0 ? `; ${counted.stillNeeded} more must say yes` : ''

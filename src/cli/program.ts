@@ -1,5 +1,6 @@
 /**
- * The command line of `nightshift`. Only the command that was asked for is loaded: the others are names and a line each, so that `status` starts at once.
+ * The command line of `nightshift`. Only the command that was asked for is loaded: the others are names and a line each, so that `status` starts at once. And of it no more
+ * than its declaration before its arguments are found right: `up` loads a second's worth of code.
  */
 import { type Command, CommanderError } from 'commander'
 import { asUsageError, bareCommand } from './command.js'

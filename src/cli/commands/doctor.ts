@@ -1,7 +1,6 @@
 /** Declares `nightshift doctor`. */
 import type { Command } from 'commander'
 import { bareCommand, type CommonOptions, withCommonOptions } from '../command.js'
-import { doctor } from '../doctor.js'
 
 export function command(): Command {
   const declared = bareCommand('doctor', 'check files, hosts, trust, tools, storages, secrets, Temporal, clocks').option(
@@ -15,6 +14,7 @@ export function command(): Command {
     ['nightshift doctor --json', 'every check as {area, name, result, message, next}'],
   ])
   return declared.action(async (options: CommonOptions & { offline: boolean }) => {
+    const { doctor } = await import('../doctor.js')
     process.exitCode = await doctor(options)
   })
 }

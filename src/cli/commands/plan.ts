@@ -2,7 +2,6 @@
 import type { Command } from 'commander'
 import { bareCommand, type CommonOptions, withCommonOptions } from '../command.js'
 import { printJson } from '../output.js'
-import { planText, readPlan } from '../plan.js'
 
 export function command(): Command {
   const declared = bareCommand('plan', 'what a run wants to do, step by step, and what it waits for').argument(
@@ -14,6 +13,7 @@ export function command(): Command {
     ['nightshift plan jobs/pve --json', 'plans, policy, answers and refused answers for programs'],
   ])
   return declared.action(async (workflowId: string, { config, json }: CommonOptions) => {
+    const { planText, readPlan } = await import('../plan.js')
     const view = await readPlan({ config, workflowId })
     if (json) printJson({ schema: 'nightshift.plan/1', workflowId, ...view })
     else process.stdout.write(`${planText(view, workflowId, config)}\n`)

@@ -1,7 +1,6 @@
 /** Declares `nightshift run`. */
 import type { Command } from 'commander'
 import { bareCommand, type CommonOptions, durationSeconds, withCommonOptions } from '../command.js'
-import { run } from '../run.js'
 import { UsageError } from '../usage-error.js'
 
 interface Options extends CommonOptions {
@@ -30,6 +29,7 @@ export function command(): Command {
   return declared.action(async (runbook: string, input: string | undefined, options: Options) => {
     if (options.detach && options.wait !== undefined) throw new UsageError('--detach and --wait exclude each other', 'give one of them')
     const { config, json } = options
+    const { run } = await import('../run.js')
     process.exitCode = await run({
       config,
       json,

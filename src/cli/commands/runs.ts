@@ -3,7 +3,6 @@ import type { Command } from 'commander'
 import { inert } from '../../domain/render/inert.js'
 import { bareCommand, type CommonOptions, integerBetween, withCommonOptions } from '../command.js'
 import { printJson } from '../output.js'
-import { listRuns } from '../runs.js'
 
 interface Options extends CommonOptions {
   readonly limit: number
@@ -19,6 +18,7 @@ export function command(): Command {
     ['nightshift runs --open --json', 'what waits or works now'],
   ])
   return declared.action(async ({ config, json, limit, open }: Options) => {
+    const { listRuns } = await import('../runs.js')
     const runs = await listRuns({ config, limit, openOnly: open })
     if (json) return printJson(runs)
     if (runs.length === 0) process.stderr.write('no runs\n')

@@ -2,7 +2,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { bareCommand, type CommonOptions, withCommonOptions } from '../command.js'
 import { printJson } from '../output.js'
-import { realTerminal, trust } from '../trust.js'
 import { programVersion } from '../version.js'
 
 interface Options extends CommonOptions {
@@ -21,6 +20,7 @@ export function command(): Command {
     ['nightshift trust pve --replace', 'after the host was set up anew'],
   ])
   return declared.action(async (host: string, { config, json, fingerprint, replace }: Options) => {
+    const { realTerminal, trust } = await import('../trust.js')
     const { exitCode, outcome } = await trust({ config, json, host, fingerprints: fingerprint, replace, version: programVersion() }, realTerminal())
     if (json) printJson(outcome)
     process.exitCode = exitCode

@@ -1,7 +1,6 @@
 /** Declares `nightshift up`. */
 import type { Command } from 'commander'
 import { bareCommand, type CommonOptions, integerBetween, withCommonOptions } from '../command.js'
-import { up } from '../up.js'
 
 interface Options extends CommonOptions {
   readonly once: boolean
@@ -25,6 +24,7 @@ export function command(): Command {
     ['TEMPORAL_ADDRESS=temporal:7233 nightshift up', 'on an existing cluster'],
   ])
   return declared.action(async (options: Options) => {
+    const { up } = await import('../up.js')
     process.exitCode = await up(options)
   })
 }

@@ -1,7 +1,6 @@
 /** Declares `nightshift verify-artifact`. */
 import type { Command } from 'commander'
 import { bareCommand, type CommonOptions, withCommonOptions } from '../command.js'
-import { verifyArtifact } from '../verify-artifact.js'
 
 export function command(): Command {
   const declared = bareCommand('verify-artifact', 'prove one archive complete (1) and readable to its last byte (2)')
@@ -12,6 +11,7 @@ export function command(): Command {
     ['nightshift verify-artifact pve VOLID --json', 'level, size and sha256 for programs'],
   ])
   return declared.action(async (host: string, volid: string, { config, json }: CommonOptions) => {
+    const { verifyArtifact } = await import('../verify-artifact.js')
     process.exitCode = await verifyArtifact({ config, host, volid, json })
   })
 }
