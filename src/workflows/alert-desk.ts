@@ -35,7 +35,7 @@ import { type Decision, newDesk, type OutboxEntry } from '../domain/desk/state.j
 import type { DeskStep } from '../domain/desk/turn.js'
 import { queueNames } from '../domain/ids.js'
 import type { OpenedMarks } from '../domain/relay/marks.js'
-import { alertDeskInput } from './inputs.js'
+import { alertDeskInput, refusalOfReport } from './inputs.js'
 import { leaveMarks } from './leave-marks.js'
 import { parseInput, runbookAttributes } from './shell.js'
 
@@ -85,11 +85,16 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
     evidence = [...evidence, { ...seen, at: new Date().toISOString() }]
   }
   const setState = (next: typeof state): void => take({ state: next, decisions: [] })
+  const refuse = (order: string, why: string): void =>
+    setState({ ...state, refused: [...state.refused, { atMs: Date.now(), order, why }].slice(-MOST_REFUSED) })
 
   // What comes in is decided on at once: between two awaits nothing else runs.
-  setHandler(reportSignal, (report) => take(receive(state, report, Date.now(), { isWhole: false, doubtsClocks })), {
-    description: 'What a pass of the monitor, or another run, finds wrong.',
-  })
+  const takeReport = (report: DeskReport): void => {
+    const why = refusalOfReport(report)
+    if (why === null) take(receive(state, report, Date.now(), { isWhole: false, doubtsClocks }))
+    else refuse('report', why)
+  }
+  setHandler(reportSignal, takeReport, { description: 'What a pass of the monitor, or another run, finds wrong.' })
   setHandler(deskQuery, () => snapshotOf(state, Date.now(), run()), { description: 'Open incidents, silences, outbox.' })
 
   const accept: Record<string, (order: never) => string> = {
@@ -157,7 +162,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       (order) => {
         const why = refusalOf(order)
         if (why === null) obey(order)
-        else setState({ ...state, refused: [...state.refused, { atMs: Date.now(), order: name, why }].slice(-MOST_REFUSED) })
+        else refuse(name, why)
       },
       { description: `${descriptions[name]}. A refused one is listed under \`refused\` of the query desk.` },
     )

@@ -67,3 +67,53 @@ export const vzdumpEnrollmentInput = z.strictObject({
   validate: z.literal('now').optional(),
   requestedBy,
 })
+
+const instantText = z.string().refine((text) => Number.isFinite(Date.parse(text)), 'an instant such as 2026-02-13T08:00:00Z')
+const address = z.string().regex(/^[^\s@<>,;"]+@[^\s@<>,;"]+$/, 'one bare mail address')
+const route = { recipients: z.array(address).min(1), repeatHours: z.number() }
+const severity = z.enum(['ok', 'warning', 'critical', 'unknown'])
+const deskFinding = z.looseObject({
+  subject: z.string().min(1),
+  condition: z.string().min(1),
+  site: z.string(),
+  host: z.string().nullable(),
+  severity,
+  reason: z.string(),
+  message: z.string(),
+  next: z.string().nullable(),
+  since: instantText.nullable(),
+  lastGood: z.looseObject({ path: z.string(), at: instantText }).nullable(),
+})
+
+/** What the desk is told by signal. A signal cannot be refused: whatever is in the history is read at every replay, so that what is no report must break nothing. */
+export const deskReport = z.looseObject({
+  scope: z.string().min(1),
+  passId: z.string().min(1),
+  takenAt: instantText,
+  estate: z.string().regex(ESTATE_ID),
+  rulesDigest: z.string(),
+  periodSeconds: z.number().nullable(),
+  contract: z.looseObject({
+    sender: address,
+    defaultRoute: z.looseObject(route),
+    rules: z.array(z.looseObject({ conditions: z.array(z.string()), severity, sender: address, ...route })),
+    unknownAfterMinutes: z.number(),
+    flapping: z.looseObject({ windowHours: z.number(), enterChanges: z.number(), leaveChanges: z.number() }),
+    limits: z.looseObject({ mailsPerHour: z.number().min(1), openPerSite: z.number() }),
+    hasSecondChannel: z.boolean(),
+  }),
+  digestDueAt: z.string(),
+  changed: z.array(deskFinding),
+  closed: z.array(z.looseObject({ key: z.string(), why: z.enum(['recovered', 'not_watched']), message: z.string() })),
+  set: z.looseObject({ digest: z.string(), count: z.number() }),
+  held: z.array(z.looseObject({ key: z.string(), by: z.string().nullable(), why: z.string() })),
+  underChange: z.array(z.string()),
+  soonStale: z.array(z.looseObject({ subject: z.string(), message: z.string() })),
+  seen: z.looseObject({ expected: z.number(), seen: z.number() }).nullable(),
+})
+
+/** @returns why it is no report, or null */
+export function refusalOfReport(report: unknown): string | null {
+  const [issue] = deskReport.safeParse(report).error?.issues ?? []
+  return issue === undefined ? null : `it is no report: ${issue.path.join('.') || 'the whole'}: ${issue.message}`.slice(0, 300)
+}

@@ -1,8 +1,9 @@
 /** What people order: acknowledge, silence, end a silence, close an adopted queue. Each refuses with the reason, before anything changes. */
 import { sha256Hex } from '../canonical.js'
+import { quoteForPeople } from '../judge/report.js'
 import { isSilencedBy } from './silences.js'
 import type { AdoptedQueue, DeskState, Incident, Silence } from './state.js'
-import { bullet, entry, paragraph } from './text.js'
+import { bullet, entry, headerText, paragraph } from './text.js'
 import { type DeskStep, Turn } from './turn.js'
 
 export interface AckOrder {
@@ -45,6 +46,7 @@ export interface CloseAdoptedOrder {
 const MOST_SILENCES = 200
 const MOST_QUEUES = 20
 const MOST_LISTED = 200
+const MOST_LINE_CHARACTERS = 200
 export const LONGEST_SILENCE_DAYS = 90
 
 /** @returns why the order is refused, or null */
@@ -111,7 +113,8 @@ export function unsilence(state: DeskState, order: UnsilenceOrder, nowMs: number
 export function refusalOfAdopt(state: DeskState, order: unknown): string | null {
   const wrong = refusalOfTexts(order, { name: 100, by: 64 })
   if (wrong !== null) return wrong
-  const { name, count, lines } = order as AdoptOrder
+  const { name, count, lines, oldest } = order as AdoptOrder
+  if (oldest !== undefined && oldest !== null && !isShortLine(oldest)) return 'oldest is not a text on one line'
   if (!Number.isSafeInteger(count) || count < 1) return 'count is not a whole number of at least 1'
   if (lines !== undefined && (!Array.isArray(lines) || lines.some((line) => typeof line !== 'string'))) return 'lines is not a list of texts'
   if (state.queues.some((queue) => queue.name === name)) return `the queue ${name} is adopted already`
@@ -126,7 +129,7 @@ export function adopt(state: DeskState, order: AdoptOrder, nowMs: number): DeskS
   if (contract === null) throw new RangeError('no contract yet')
   const queue: AdoptedQueue = { name: order.name, count: order.count, oldest: order.oldest ?? null, adoptedBy: order.by, adoptedAtMs: nowMs }
   turn.patch({ queues: [...state.queues, queue] })
-  const lines = (order.lines ?? []).slice(0, MOST_LISTED)
+  const lines = (order.lines ?? []).slice(0, MOST_LISTED).map((line) => headerText(line, MOST_LINE_CHARACTERS))
   const left = order.count - lines.length
   turn.mail({
     kind: 'adoption',
@@ -142,7 +145,7 @@ export function adopt(state: DeskState, order: AdoptOrder, nowMs: number): DeskS
       ...lines.map((line) => bullet(line)),
       ...(left > 0 && lines.length > 0 ? [`and ${left} more`] : []),
       '',
-      entry('Close', `nightshift alerts close-adopted ${order.name} --as NAME --reason TEXT`),
+      entry('Close', `nightshift alerts close-adopted ${quoteForPeople(order.name)} --as NAME --reason TEXT`),
       '',
     ].join('\n'),
     thread: [],
@@ -172,6 +175,8 @@ export function findIncident(state: DeskState, which: string): Incident | undefi
 function findSilence(state: DeskState, which: string): Silence | undefined {
   return state.silences.find(({ id, matching }) => id === which || matching === which)
 }
+
+const isShortLine = (value: unknown): boolean => typeof value === 'string' && value.length <= 64 && !/[\u0000-\u001f\u007f]/.test(value)
 
 /** Every field a text on one line, not empty, of bounded length: an author and a reason are what makes an order one. */
 function refusalOfTexts(order: unknown, fields: Readonly<Record<string, number>>): string | null {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { ack, refusalOfAck, refusalOfSilence, silence, unsilence } from '../../../src/domain/desk/orders.js'
+import { ack, adopt, refusalOfAck, refusalOfAdopt, refusalOfSilence, silence, unsilence } from '../../../src/domain/desk/orders.js'
 import { receive } from '../../../src/domain/desk/receive.js'
 import { keyOf } from '../../../src/domain/desk/report.js'
+import { isSilencedBy } from '../../../src/domain/desk/silences.js'
 import { CONTRACT, finding, HOUR_MS, PASS_MS, Story } from './story.js'
 
 const A = finding('shop/target/vm-204')
@@ -192,6 +193,38 @@ describe('orders', () => {
   ])('a silence needs %s', (_what, order, why) => {
     const story = running()
     expect(refusalOfSilence(story.state, order, story.nowMs)).toMatch(why)
+  })
+})
+
+describe('a pattern', () => {
+  it.each([
+    ['shop/target/*', true],
+    ['*/vm-204', true],
+    ['*target*204', true],
+    ['shop/*/vm-204', true],
+    ['shop/target/vm-204*', true],
+    ['shop/target/vm-20', false],
+    ['shop/target/vm-20*5', false],
+    ['home/*', false],
+    ['*target', false],
+    ['shop/target/vm-204*4', false],
+    ['shop/targe./*', false],
+    [`${'*'.repeat(499)}x`, false],
+  ])('%s', (matching, isFitting) => {
+    expect(isSilencedBy({ id: '', key: keyOf(A), subject: A.subject }, { matching })).toBe(isFitting)
+  })
+})
+
+describe('an adopted queue', () => {
+  it('is listed in lines that are short and harmless, and its name can be copied into the command', () => {
+    const order = { name: "ronny's queue", by: 'ronny', count: 2, lines: ['x'.repeat(100_000), 'a\r\nBcc: b@c'] }
+    expect(refusalOfAdopt(running().state, { ...order, oldest: { no: 'text' } })).toMatch(/oldest is not a text/)
+    const story = running()
+    story.state = adopt(story.state, order, story.nowMs).state
+    const { mail } = story.deliver().mails[0] ?? {}
+    expect(mail?.text).toContain("nightshift alerts close-adopted 'ronny'\\''s queue' --as NAME")
+    expect(mail?.text.length).toBeLessThan(1000)
+    expect(mail?.text).not.toMatch(/^Bcc/m)
   })
 })
 

@@ -339,6 +339,39 @@ describe('orders to the desk', () => {
     })
   })
 
+  it('what is no report or no order, sent by hand to the wrong signal, is shown as refused and breaks nothing', async () => {
+    await withWorld('byhand', async (world, story) => {
+      const first = next(story, [])
+      await world.tell(first)
+      const bad = [
+        undefined,
+        'text',
+        { hello: 'world' },
+        { ...first, passId: 'x1', takenAt: 'tomorrow' },
+        { ...first, passId: 'x2', changed: [{ ...A, since: 'long ago' }] },
+        { ...first, passId: 'x3', changed: [{ ...A, lastGood: { path: '/a', at: '' } }] },
+        { ...first, passId: 'x4', contract: { ...first.contract, sender: 'a@b\r\nBcc: c@d' } },
+      ]
+      for (const each of bad) await (each === undefined ? world.handle.signal('report') : world.handle.signal('report', each))
+      for (const name of ['ack', 'silence', 'unsilence', 'adopt', 'closeAdopted'])
+        for (const each of [null, 'text', { incident: 1, by: {} }]) await world.handle.signal(name, each)
+      const silence = { matching: `${'a*'.repeat(200)}b`, by: 'ronny', reason: 'many stars', until: new Date(Date.now() + 3_600_000).toISOString() }
+      await world.handle.executeUpdate('silence', { args: [silence] })
+      const long = finding(`shop/target/${'a'.repeat(300)}`)
+      await world.tell(next(story, [A, long]))
+      await until(async () => (await world.snapshot()).incidents.map(({ subject }) => subject).sort(), [long.subject, A.subject].sort())
+      const { refused } = await world.snapshot()
+      expect(refused).toHaveLength(20)
+      expect(refused.slice(0, 5).map(({ order, why }) => `${order}: ${why}`)).toEqual([
+        expect.stringMatching(/^report: it is no report: scope:/),
+        expect.stringMatching(/^report: it is no report: takenAt: an instant/),
+        expect.stringMatching(/^report: it is no report: changed\.0\.since/),
+        expect.stringMatching(/^report: it is no report: changed\.0\.lastGood\.at/),
+        expect.stringMatching(/^report: it is no report: contract\.sender: one bare mail address/),
+      ])
+    })
+  })
+
   it('adopt a queue of an earlier system: listed once, closed by decision, with evidence', async () => {
     await withWorld('queue', async (world, story) => {
       await world.tell(next(story, []))
