@@ -28,6 +28,11 @@ it.each([
   ['qm set 100 --delete f', wrong("delete: invalid format - invalid configuration ID 'f'\n", QM)],
   ['qm set 100 --revert foo', wrong("revert: unknown option 'foo'", QM)],
   ['qm set 100 --cores 1 --revert cores', wrong("delete: you can't use '-cores' and -revert cores' at the same time", QM)],
+  ['qm set 100 --net0 virtio,link_down=x', wrong("net0: invalid format - format error\nnet0.link_down: type check ('boolean') failed - got 'x'\n", QM)],
+  ['qm set 100 --boot order=foo', wrong("boot: invalid format - format error\nboot.order: invalid format - invalid boot device 'foo'\n\n", QM)],
+  ['qm set 100 --scsi1 foo', wrong("scsi1: invalid format - format error\nscsi1.file: invalid format - unable to parse volume ID 'foo'\n\n", QM)],
+  ['qm set 100 --startup x', wrong('startup: invalid format - unable to parse startup options\n', QM)],
+  ['pct set 101 --net0 bridge=vmbr0', wrong('net0: invalid format - format error\nnet0.name: property is missing and it is not optional\n', PCT)],
   ['qm set 100 --balloon 999999', 'balloon value too large (must be smaller than assigned memory)\n'],
   [`pct set 101 --digest ${OTHER_DIGEST}`, 'no options specified\n'],
   [`pct set 101 --cores 1 --digest ${OTHER_DIGEST}`, 'detected modified configuration - file changed by other user? Try again.\n'],
@@ -58,6 +63,11 @@ it('keeps a boot order of devices that are there', async () => {
   expect([refused.exitCode !== 0, refused.stderr]).toEqual([true, "invalid bootorder: device 'net9' does not exist'\n"])
   await host.run(['qm', 'set', '100', '--delete', 'net0'], NOW)
   expect(await host.read('etc/pve/nodes/pve/qemu-server/100.conf')).toContain('boot: order=scsi0\n')
+})
+
+it('writes a network card with its model and address first, the rest sorted', async () => {
+  await host.run(['qm', 'set', '100', '--net0', 'link_down=1,virtio=BC:24:11:00:00:01,bridge=vmbr0'], NOW)
+  expect(await host.read('etc/pve/nodes/pve/qemu-server/100.conf')).toContain('net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,link_down=1\n')
 })
 
 it('protects the disks of a protected guest', async () => {

@@ -37,6 +37,9 @@ my %FORMAT = (
   'pve-volume-id' => sub ($v) { $v =~ /^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i or die "unable to parse volume ID '$v'\n" },
   'pve-task-status-type' => sub ($v) { $v =~ /^(?:unknown|error|warning|ok)$/i or die "invalid status '$v'\n" },
   'pve-tag' => sub ($v) { $v =~ /^[a-z0-9_][a-z0-9_\-+.]*$/i or die "invalid characters in tag\n" },
+  'pve-startup-order' => sub ($v) { for my $p (grep { /\S/ } split /,/, $v) { $p =~ /^(?:(?:order=)?\d+|up=\d+|down=\d+)$/ or die "unable to parse startup options\n" } },
+  'pve-qm-bootdev' => sub ($v) { $v =~ /^(?:net|usb|hostpci|ide|scsi|virtio|sata)\d+$/ or die "invalid boot device '$v'\n" },
+  'pve-volume-id-or-qm-path' => sub ($v) { $v =~ m{^(?:none|cdrom|/.*)$}s || $v =~ /^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i or die "unable to parse volume ID '$v'\n" },
   'vzdump-notes-template' => sub ($v) { 1 },
 );
 

@@ -87,17 +87,25 @@ sub random_mac {
   return sprintf 'BC:24:11:%02X:%02X:%02X', unpack 'C3', $b;
 }
 
-# `virtio,bridge=vmbr0` gets an address: `virtio=BC:24:11:..,bridge=vmbr0`.
+# A network card as it is written: with an address, `virtio=BC:24:11:..` of a VM or the name of a container's card first, the rest sorted (PVE::JSONSchema
+# print_property_string).
 sub net_with_mac ($text) {
-  return $text if $text =~ /(?:^|,)(?:\w+=)?(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}/;
-  my @parts = split /,/, $text;
-  if (grep { /^name=/ } @parts) {
-    my ($type) = grep { /^type=/ } @parts;
-    return join ',', (grep { /^name=/ } @parts), (sort grep { !/^(?:name|type)=/ } @parts, 'hwaddr=' . random_mac()), $type // 'type=veth';
+  require LabPVE::GuestFormats;
+  require LabPVE::PropertyString;
+  my $is_vm = $text !~ /(?:^|,)name=/;
+  my %p = %{ LabPVE::PropertyString::parse($is_vm ? \%LabPVE::GuestFormats::VM_NET : \%LabPVE::GuestFormats::CT_NET, $text) };
+  my @first = $is_vm ? (delete($p{model}) . '=' . (delete($p{macaddr}) // random_mac())) : 'name=' . delete $p{name};
+  if (!$is_vm) { $p{type} = 'veth'; $p{hwaddr} //= random_mac() }
+  return join ',', @first, map { "$_=$p{$_}" } sort keys %p;
+}
+
+sub no_new_disks ($p) {
+  for my $k (grep { /^(?:ide|scsi|virtio|sata|efidisk|tpmstate|mp|rootfs)\d*$/ } keys %$p) {
+    next if $p->{$k} !~ /^(?:(?:file|volume)=)?[A-Za-z][\w.-]*:\d+(?:\.\d+)?(?:,|$)/;
+    require LabPVE::Unknown;
+    LabPVE::Unknown::fail('making a new disk for a guest');
   }
-  my ($model) = map { /^(?:model=)?([a-z0-9-]+)$/ ? $1 : () } @parts;
-  $model //= 'virtio';
-  return join ',', "$model=" . random_mac(), grep { $_ ne $model && $_ ne "model=$model" } @parts;
+  return;
 }
 
 sub set_vm ($param) {
@@ -116,6 +124,7 @@ sub set_vm ($param) {
     die "checksum mismatch (file change by other user?)\n" if defined $digest && $digest ne LabPVE::Env::digest($c->{raw});
     LabPVE::Guests::check_lock('qemu', $c) if !$skiplock;
     check_balloon($c, \%p);
+    no_new_disks(\%p);
     print 'update VM ' . $vmid . ': ' . said($param, [grep { $_ ne 'digest' } @order]) . "\n";
     @delete = present($c, @delete);
     for my $k (@delete) { protect($c, "can't remove " . ($k =~ /^unused/ ? "unused disk '" . (LabPVE::Guests::drive($c->{main}{$k})->{''} // '') . "'" : "drive '$k'")) if $k =~ /^unused\d+$/ || $k =~ $LabPVE::Guests::DRIVE_RE }
@@ -175,6 +184,7 @@ sub set_ct ($param) {
     my $c = LabPVE::Guests::load('lxc', $vmid);
     LabPVE::Guests::check_lock('lxc', $c);
     die "detected modified configuration - file changed by other user? Try again.\n" if $digest && $digest ne LabPVE::Env::digest($c->{raw});
+    no_new_disks(\%p);
     ct_conflicts(\%p, \@delete, \@revert, \%LabPVE::LxcOptions::CONFIG);
     @delete = present($c, @delete);
     for my $k (@delete) {

@@ -37,6 +37,7 @@ sub check_prune ($h) {
 sub parse ($name, $text, $path = '') {
   my $f = ref $name ? $name : $FORMAT{$name};
   my %out;
+  $text = $f->{before}->($text) if $f->{before};
   my $plain = sub ($k, $v) { my $pd = $f->{properties}{$k}; $pd && ($pd->{type} // '') eq 'boolean' ? boolean($v) // $v : $v };
   for my $part (split /,/, $text) {
     next if $part =~ /^\s*$/;
@@ -53,7 +54,8 @@ sub parse ($name, $text, $path = '') {
     else { die "missing key in comma-separated list property\n" }
   }
   my $errors = {};
-  LabPVE::Schema::check_object(\%out, $f->{properties}, $path, $errors);
+  my %checked = $f->{others} ? map { ($_ => $out{$_}) } grep { $f->{properties}{$_} } keys %out : %out;
+  LabPVE::Schema::check_object(\%checked, $f->{properties}, $path, $errors);
   if (%$errors) {
     LabPVE::Error::raise("format error\n", errors => $errors);
   }
