@@ -77,6 +77,11 @@ const GIVEN: Readonly<Record<string, () => Promise<() => Promise<unknown>>>> = {
     await set(vmid.replace(/,?\b214\b/, ''))
     return () => set(vmid)
   },
+  'folder-gone': async () => {
+    const move = (from: string, to: string) => lab.host('nas').exec(['mv', `/volume1/backups/apps/${from}`, `/volume1/backups/apps/${to}`])
+    await move('gitea', 'gitea.away')
+    return () => move('gitea.away', 'gitea')
+  },
   'other-relay': async () => {
     const pve = lab.host('pve')
     const { stdout } = await pve.exec(['postconf', '-h', 'relayhost'])
