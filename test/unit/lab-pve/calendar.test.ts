@@ -32,6 +32,10 @@ describe('calendar events that do not mean what they seem to', () => {
     ['*:*', ['2026-11-21 05:41', '2026-11-21 05:42']],
     ['fri..mon', ['2026-11-22 00:00', '2026-11-23 00:00', '2026-11-27 00:00']],
     ['quarterly', ['2027-01-01 00:00', '2027-04-01 00:00']],
+    // A step goes on beyond the end of its field (proxmox-time src/date_time_value.rs find_next): where 60 is no multiple of it, the full hour is passed over.
+    ['*:0/45', ['2026-11-21 05:45', '2026-11-21 06:45', '2026-11-21 07:45']],
+    ['0/5:00', ['2026-11-21 10:00', '2026-11-21 15:00', '2026-11-21 20:00', '2026-11-22 05:00']],
+    ['*-1/7', ['2026-11-22 00:00', '2026-11-29 00:00', '2026-12-08 00:00']],
     ['02-30', []],
     ['2020-*-*', []],
   ])('%s', async (schedule, times) => {

@@ -47,8 +47,7 @@ sub list ($s, $max, $start) {
     my $rest = $1;
     if ($rest =~ m{^/(.*)$}s) {
       my ($step, $after) = number($1, $max) or return;
-      return if !$step;
-      return ([[$start, undef, $step]], $after);
+      return ([[$start, undef, $step]], $after) if $step;
     }
     return ([], $rest);
   }
@@ -156,10 +155,17 @@ sub in_list ($list, $v) {
   return 0;
 }
 
-# Smallest listed value above $v and at most $max, or undef.
-sub next_in_list ($list, $v, $max) {
-  for my $n ($v + 1 .. $max) { return $n if in_list($list, $n) }
-  return undef;
+# Smallest listed value above $v, or undef. A step without an end goes on beyond the field: the time is normalised then and searched again from there, so `*:0/45`
+# never fires at :00 after its first hour.
+sub next_in_list ($list, $v) {
+  my $next;
+  for my $c (@$list) {
+    my ($from, $to, $step) = @$c;
+    my $n = $v < $from ? $from : $step ? $from + int(($v - $from + $step) / $step) * $step : undef;
+    next if !defined $n || (defined $to && $n > $to);
+    $next = $n if !defined $next || $n < $next;
+  }
+  return $next;
 }
 
 # Broken-down time that normalises like mktime: [sec, min, hour, mday, month (1..12), year, weekday (0=Monday)].
@@ -202,17 +208,17 @@ sub next_event ($e, $last) {
   my ($t, $epoch) = broken_down($last + 1, $utc);
   for (1 .. 1000) {
     if (!in_list($e->{year}, $t->[5])) {
-      my $n = next_in_list($e->{year}, $t->[5], 2199) // return undef;
+      my $n = next_in_list($e->{year}, $t->[5]) // return undef;
       ($t, $epoch) = normalise([0, 0, 0, 1, 1, $n], $utc);
       next;
     }
     if (!in_list($e->{month}, $t->[4])) {
-      my $n = next_in_list($e->{month}, $t->[4], 12);
+      my $n = next_in_list($e->{month}, $t->[4]);
       ($t, $epoch) = normalise(defined $n ? [0, 0, 0, 1, $n, $t->[5]] : [0, 0, 0, 1, 1, $t->[5] + 1], $utc);
       next;
     }
     if (!in_list($e->{day}, $t->[3])) {
-      my $n = next_in_list($e->{day}, $t->[3], 31);
+      my $n = next_in_list($e->{day}, $t->[3]);
       ($t, $epoch) = normalise(defined $n ? [0, 0, 0, $n, $t->[4], $t->[5]] : [0, 0, 0, 1, $t->[4] + 1, $t->[5]], $utc);
       next;
     }
@@ -222,17 +228,17 @@ sub next_event ($e, $last) {
       next;
     }
     if (!in_list($e->{hour}, $t->[2])) {
-      my $n = next_in_list($e->{hour}, $t->[2], 23);
+      my $n = next_in_list($e->{hour}, $t->[2]);
       ($t, $epoch) = normalise(defined $n ? [0, 0, $n, @$t[3 .. 5]] : [0, 0, 0, $t->[3] + 1, $t->[4], $t->[5]], $utc);
       next;
     }
     if (!in_list($e->{minute}, $t->[1])) {
-      my $n = next_in_list($e->{minute}, $t->[1], 59);
+      my $n = next_in_list($e->{minute}, $t->[1]);
       ($t, $epoch) = normalise(defined $n ? [0, $n, @$t[2 .. 5]] : [0, 0, $t->[2] + 1, @$t[3 .. 5]], $utc);
       next;
     }
     if (!in_list($e->{second}, $t->[0])) {
-      my $n = next_in_list($e->{second}, $t->[0], 59);
+      my $n = next_in_list($e->{second}, $t->[0]);
       ($t, $epoch) = normalise(defined $n ? [$n, @$t[1 .. 5]] : [0, $t->[1] + 1, @$t[2 .. 5]], $utc);
       next;
     }
