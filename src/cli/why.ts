@@ -39,6 +39,8 @@ export interface Why {
  * @throws UsageError when `at` is no instant or still to come, or nothing of that name is or was watched; ConfigError before the first pass
  */
 export async function whyOf(config: string, about: string, at: string | undefined, now: Date): Promise<Why> {
+  if (about.trim() === '')
+    throw new UsageError('a name is missing', 'nightshift alerts why NAME: a target, guest, job, storage or host, or the id of an incident')
   const untilMs = at === undefined ? now.getTime() : Date.parse(at)
   if (!Number.isFinite(untilMs)) throw new UsageError(`${at} is no time`, 'write it like 2026-02-10T07:00:00Z')
   if (untilMs > now.getTime() + FUTURE_TOLERANCE_MS) throw new UsageError(`${at} is still to come`, 'ask about a time that is over')
@@ -49,7 +51,7 @@ export async function whyOf(config: string, about: string, at: string | undefine
     throw new ConfigError(`nothing was ever watched in ${dir}`, 'start it: nightshift up; the first pass of the monitor starts the record')
 
   const things = status === undefined ? [] : thingsOf(status)
-  const meant = about === '' ? [] : things.filter(({ name, subject }) => name.includes(about) || subject.includes(about)).slice(0, MOST_SUBJECTS)
+  const meant = things.filter(({ name, subject }) => name.includes(about) || subject.includes(about)).slice(0, MOST_SUBJECTS)
   const slackMs = longestGapMs(snapshot?.periodSeconds)
   const ask = (asked: string, subjects: readonly string[], until: number) =>
     readDeskHistory(dir, { about: asked, subjects, untilMs: until }, MOST_DECISIONS, slackMs)

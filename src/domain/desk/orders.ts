@@ -107,6 +107,10 @@ export function unsilence(state: DeskState, order: UnsilenceOrder, nowMs: number
   const found = findSilence(state, order.silence)
   if (found === undefined) throw new RangeError(`no silence ${order.silence}`)
   turn.patch({ silences: state.silences.filter(({ id }) => id !== found.id) })
+  for (const incident of turn.all()) {
+    if (isSilencedBy(incident, found) && turn.silenceOf(incident) === undefined)
+      turn.decide(incident, 'silence over', `taken away by ${order.by}: ${order.reason}`)
+  }
   return { ...turn.end(), silence: found }
 }
 

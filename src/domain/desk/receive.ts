@@ -78,7 +78,7 @@ export function receive(
     return { state: { ...state, unsure }, decisions: [], reception: 'unsure' }
   }
 
-  hold(turn, report)
+  hold(turn, report, closing)
   mailRecoveries(turn, close(turn, closing))
   const isAdoption = state.adoptedAtMs === null && scope === 'monitor'
   if (isAdoption) turn.patch({ adoptedAtMs: nowMs })
@@ -131,7 +131,7 @@ function closingOf(turn: Turn, report: DeskReport, isWhole: boolean): Map<string
   return closing
 }
 
-function hold(turn: Turn, report: DeskReport): void {
+function hold(turn: Turn, report: DeskReport, closing: ReadonlyMap<string, Closing>): void {
   const held = new Map(report.held.map(({ key, by, why }) => [key, { by, why }]))
   for (const incident of turn.all()) {
     if (incident.scope !== report.scope) continue
@@ -139,6 +139,7 @@ function hold(turn: Turn, report: DeskReport): void {
     if (hold === null && incident.held === null) continue
     const next = turn.put(incident, { held: hold })
     if (hold !== null) turn.decide(next, hold.by === null ? 'held' : 'inhibited', hold.by === null ? hold.why : `by ${hold.by}: ${hold.why}`)
+    else if (!closing.has(incident.key)) turn.decide(next, 'judged again', 'it could be looked at, and it is still wrong')
   }
 }
 

@@ -80,7 +80,10 @@ function settleFlapping(turn: Turn): void {
       turn.decide(next, 'flapping', `${changes} changes in ${flapping.windowHours} hours: told once until it has settled`)
     } else if (incident.flappingSinceMs !== null && changes <= flapping.leaveChanges) {
       const next = turn.put(incident, { flappingSinceMs: null })
-      if (!incident.isAbsent) continue
+      if (!incident.isAbsent) {
+        turn.decide(next, 'settled', `${changes} changes in ${flapping.windowHours} hours: it is wrong, and stays so`)
+        continue
+      }
       turn.remove(next)
       mailRecoveries(turn, [{ incident: next, why: 'recovered', message: `it has settled: ${incident.message}` }])
     }
@@ -99,6 +102,10 @@ function endSilences(turn: Turn): void {
       const route = routeOfIncident(turn, incident)
       return route.isMailed && (incident.told !== null || sameAddress(route, to))
     })
+    for (const incident of turn.all()) {
+      if (isSilencedBy(incident, silence) && turn.silenceOf(incident) === undefined)
+        turn.decide(incident, 'silence over', `that of ${silence.by} came to its end`)
+    }
     mailSilenceOver(turn, silence, still, to)
   }
 }

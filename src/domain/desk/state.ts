@@ -175,11 +175,14 @@ export type DecisionWord =
   | 'summary only'
   | 'waiting'
   | 'silenced'
+  | 'silence over'
   | 'inhibited'
   | 'under change'
   | 'flapping'
+  | 'settled'
   | 'acknowledged'
   | 'held'
+  | 'judged again'
   | 'by second channel'
 
 export const MOST_REFERENCES = 10

@@ -196,6 +196,61 @@ describe('orders', () => {
   })
 })
 
+describe('the decision in force', () => {
+  const inForce = (story: Story, finding = A) => story.decisions.findLast(({ key }) => key === keyOf(finding))
+  const given = (story: Story, step: { readonly state: Story['state']; readonly decisions: readonly Story['decisions'][number][] }) => {
+    story.state = step.state
+    story.decisions.push(...step.decisions)
+  }
+
+  it('is no silence any more once it was taken away, or came to its end', () => {
+    for (const isTakenAway of [true, false]) {
+      const story = running().pass([A])
+      const made = silence(story.state, { matching: A.subject, by: 'ronny', reason: 'r', until: new Date(story.nowMs + HOUR_MS).toISOString() }, story.nowMs)
+      given(story, made)
+      expect(inForce(story)?.decision).toBe('silenced')
+      if (isTakenAway) given(story, unsilence(story.state, { silence: made.silence.id, by: 'ada', reason: 'done' }, story.nowMs))
+      // a change of ours holds back the mail that would say it
+      else for (let pass = 0; pass < 7; pass++) story.pass([A], { underChange: ['pve'] })
+      expect(inForce(story)).toMatchObject({ decision: 'silence over', why: isTakenAway ? 'taken away by ada: done' : 'that of ronny came to its end' })
+    }
+  })
+
+  it('is not that of a silent host any more once the host is back', () => {
+    const story = running().pass([A])
+    story.pass([], { held: [{ key: keyOf(A), by: 'shop/host/pve', why: 'silent' }] })
+    expect(inForce(story)?.decision).toBe('inhibited')
+    story.pass([A])
+    expect(inForce(story)?.decision).toBe('judged again')
+    story.pass([], { held: [{ key: keyOf(A), by: 'shop/host/pve', why: 'silent' }] }).pass([])
+    expect(story.decisions.slice(-2).map(({ decision }) => decision)).toEqual(['inhibited', 'recovered'])
+  })
+
+  it('is not flapping any more once it stays wrong', () => {
+    const story = running()
+    for (let pass = 0; pass < 7; pass++) story.pass(pass % 2 === 0 ? [A] : [])
+    expect(story.decisions.map(({ decision }) => decision)).toContain('flapping')
+    for (let pass = 0; pass < 6 * 12; pass++) story.pass([A])
+    expect(inForce(story)?.decision).toBe('settled')
+  })
+})
+
+it('a silence under which nothing is wrong is announced too when it is over', () => {
+  const story = running()
+  story.state = silence(story.state, { matching: 'shop/*', by: 'ronny', reason: 'r', until: new Date(story.nowMs + HOUR_MS).toISOString() }, story.nowMs).state
+  for (let pass = 0; pass < 7; pass++) story.pass([])
+  expect(story.subjects()).toEqual(['[nightshift test] silence over: shop/*, nothing is wrong there'])
+})
+
+it('what was acknowledged, recovered and came back is told anew', () => {
+  const story = running().pass([A])
+  story.state = ack(story.state, { incident: keyOf(A), by: 'ronny', reason: 'r' }, story.nowMs).state
+  story.pass([]).pass([A])
+  expect(story.kinds()).toEqual(['problem', 'recovery', 'problem'])
+  for (let pass = 0; pass < 6 * 24; pass++) story.pass([A])
+  expect(story.kinds().filter((kind) => kind !== 'digest')).toEqual(['repeat'])
+})
+
 describe('a pattern', () => {
   it.each([
     ['shop/target/*', true],
