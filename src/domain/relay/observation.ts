@@ -107,5 +107,5 @@ export function listOf(value: unknown): string[] {
 }
 
 export function isOn(value: unknown): boolean {
-  return value === true || value === 1 || value === '1'
+  return value === true || value === 1 || value === '1' || value === 'true'
 }

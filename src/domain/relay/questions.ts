@@ -117,11 +117,12 @@ export function questionsOf(saslSha256: string): Question[] {
     // The compiled map is what counts.
     sh(
       'compiled aliases',
-      'for m in $(postconf -h alias_maps | tr "," " "); do case $m in hash:*|lmdb:*|btree:*|cdb:*|dbm:*|sdbm:*) postalias -s "$m" | sort ;; esac; done',
+      'for m in $(postconf -hx alias_maps | tr "," " "); do case $m in hash:*|lmdb:*|btree:*|cdb:*|dbm:*|sdbm:*) postalias -s "$m" | sort ;; esac; done',
     ),
     sh('postconf', `postconf ${POSTFIX_SETTINGS.join(' ')}`),
     sh('postconf set', `postconf -n ${POSTFIX_SETTINGS.join(' ')}`),
-    sh('myhostname', 'postconf -h myhostname'),
+    // A host without Postfix has a name too, and other ways of mail.
+    sh('myhostname', 'postconf -h myhostname 2>/dev/null || hostname -f'),
     sh('postfix status', 'postfix status >/dev/null 2>&1 && echo running || echo stopped'),
     // Services, one a line, and what is set for one service alone (-o).
     sh('master services', 'postconf -M'),
@@ -227,6 +228,8 @@ const SCRIPTS = [
   '/opt/*/bin/*',
   '/opt/scripts/*',
   '/srv/scripts/*',
+  '/etc/apcupsd/*',
+  '/etc/nut/*',
 ] as const
 
 /**

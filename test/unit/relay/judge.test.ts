@@ -338,6 +338,18 @@ describe('what could not be read is unknown, which is no pass', () => {
     })
   })
 
+  test('Postfix, on a host that has another mailer or none: its other ways are judged all the same', () => {
+    const none = { kind: 'run', exit: 127, out: '', err: 'sh: 1: postconf: not found' } as const
+    const names = ['postconf', 'postconf set', 'compiled aliases', 'postfix status', 'master services', 'master settings', 'queue'] as const
+    const seen = withOutput(
+      'sendmail',
+      () => '/usr/sbin/exim4\n',
+      names.reduce<RelayObservation>((so, name) => withAnswer(name, none, so), HEALTHY),
+    )
+    expect(unreadOf(seen)).toEqual(['aliases', 'postfix', 'queue'])
+    expect(findingsOf(seen)).toEqual(['other-mta | /usr/sbin/sendmail | it is /usr/sbin/exim4, not that of Postfix'])
+  })
+
   test('everything, when the reading did not run as root', () => {
     expect(unreadOf(withOutput('uid', () => '1000\n'))).toHaveLength(28)
   })
