@@ -111,7 +111,7 @@ sub save ($cfg) {
 
 sub one_set ($) {
   return {
-    params => { %{ update_properties() }, %ID, delete => { optional => 1, maxLength => 4096 }, digest => { optional => 1, maxLength => 64 } }, returns => 'object',
+    params => { %{ update_properties() }, %ID, delete => { format => 'pve-configid-list', optional => 1, maxLength => 4096 }, digest => { optional => 1, maxLength => 64 } }, returns => 'object',
     code => sub ($param) {
       my ($id, $delete, $digest) = (delete $param->{storage}, delete $param->{delete}, delete $param->{digest});
       my $type;
