@@ -44,7 +44,7 @@ export function renderStatusTable(document: StatusDocument, options: TableOption
   const palette = options.palette ?? PLAIN
   const rows = statusRows(document)
   const verdict = verdictLines(document, countsInWords(rows.counts), width, palette)
-  const lines = [...verdict, ...passLines(document, options.now, width, palette)]
+  const lines = [...verdict, ...passLines(document, options.now, width, palette), ...deskLines(document.desk, width, palette)]
   const extra = extraLines(rows.extra, width, palette)
   const isUrgent = rows.extra.some((finding) => finding.severity === 'critical' || finding.severity === 'unknown')
   if (isUrgent) lines.push(...extra)
@@ -170,6 +170,26 @@ function passLines(document: StatusDocument, now: Date, width: number, palette: 
       : 'This pass is dated in the future: the clock of the worker or of this machine is wrong, so nobody knows how old it is.'
   const next = '→ see what stopped the monitor: nightshift doctor'
   return [...lines, ...[warning, next].flatMap((text) => wrap(text, width)).map((line) => palette.bold(palette.severity.unknown(line)))]
+}
+
+const CANARY: Readonly<Record<string, string>> = { arrived: 'arrived', lost: 'was lost', cannot_tell: 'was not found', waiting: 'is on its way' }
+
+/** How the way of the alerts stands, in one line; louder when something waits, or the canary did not come. */
+function deskLines(desk: StatusDocument['desk'], width: number, palette: Palette): string[] {
+  if (desk === undefined) return []
+  const { outbox, canary } = desk
+  const waits = outbox.depth + outbox.secondChannelDepth
+  const since = outbox.oldestAt === null ? '' : ` since ${instant(outbox.oldestAt)}`
+  const reply = outbox.lastReply === null ? '' : `: ${inert(outbox.lastReply)}`
+  const parts = [
+    `${desk.open} open${desk.silences === 0 ? '' : `, ${desk.silences} ${desk.silences === 1 ? 'silence' : 'silences'}`}`,
+    waits === 0 ? 'nothing waits to be sent' : `${waits} ${waits === 1 ? 'waits' : 'wait'} to be sent${since}${reply}`,
+    canary === null
+      ? 'no canary was ever sent'
+      : `the canary ${canary.sentAt === null ? '' : `of ${instant(canary.sentAt)} `}${CANARY[canary.state] ?? inert(canary.state)}`,
+  ]
+  const isFine = waits === 0 && (canary === null || ['arrived', 'waiting'].includes(canary.state))
+  return wrap(`alerts: ${parts.join('; ')}`, width).map(isFine ? palette.dim : palette.severity.warning)
 }
 
 function nameColumn(rows: readonly Row[], width: number): number {

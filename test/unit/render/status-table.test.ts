@@ -1,7 +1,7 @@
 import stringWidth from 'string-width'
 import { describe, expect, it } from 'vitest'
 import { asOf } from '../../../src/domain/render/staleness.js'
-import { type Palette, renderStatusTable } from '../../../src/domain/render/status-table.js'
+import { type Palette, PLAIN as plain, renderStatusTable } from '../../../src/domain/render/status-table.js'
 import { aStatus, aTarget } from '../state/status-fixture.js'
 import { NOW, troubled } from './documents.js'
 
@@ -182,5 +182,27 @@ describe('colour', () => {
       expect(coloured).toContain('\u001b[31m')
       expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(renderStatusTable(troubled(), { width, now: NOW }))
     }
+  })
+})
+
+describe('the way of the alerts', () => {
+  const outbox = { depth: 0, oldestAt: null, lastReply: '250 ok', lastSentAt: null, lastLatencyMs: null, secondChannelDepth: 0, shutSince: null }
+  const canary = { state: 'arrived', sentAt: '2026-02-09T06:00:00.000Z', arrivedAt: '2026-02-09T06:00:02.000Z', detail: 'found' }
+  const desk = { takenAt: '2026-02-12T08:30:00.000Z', passId: 'p', open: 2, silences: 1, outbox, canary }
+
+  it('is one line below the pass, narrow or wide, and louder when something waits or the canary did not come', () => {
+    const loud: string[] = []
+    const palette = { ...plain, severity: { ...plain.severity, warning: (text: string) => (loud.push(text), text) } }
+    const said = (change: Partial<typeof desk>, width = 100) => {
+      loud.length = 0
+      const text = renderStatusTable({ ...aStatus(), desk: { ...desk, ...change } }, { width, now: NOW, palette })
+      return [/^alerts: .*(?:\n(?!\n).+)*/m.exec(text)?.[0].replace(/\s+/g, ' '), loud.length > 0]
+    }
+    expect(said({})).toEqual(['alerts: 2 open, 1 silence; nothing waits to be sent; the canary of 2026-02-09 06:00 UTC arrived', false])
+    expect(said({}, 40)[0]).toBe('alerts: 2 open, 1 silence; nothing waits to be sent; the canary of 2026-02-09 06:00 UTC arrived')
+    expect(said({ open: 0, silences: 0, canary: null as never })).toEqual(['alerts: 0 open; nothing waits to be sent; no canary was ever sent', false])
+    expect(said({ canary: { ...canary, state: 'lost' } })).toEqual([expect.stringContaining('was lost'), true])
+    const stuck = { ...outbox, depth: 3, oldestAt: '2026-02-12T05:00:00.000Z' as never, lastReply: '451 later' }
+    expect(said({ outbox: stuck })).toEqual([expect.stringContaining('3 wait to be sent since 2026-02-12 05:00 UTC: 451 later'), true])
   })
 })
