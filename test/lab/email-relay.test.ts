@@ -202,6 +202,18 @@ describe('emailRelay', () => {
     const left = `ls -d ${watcher.script} ${watcher.service} ${watcher.timer} ${watcher.folder} 2>/dev/null || true`
     await eventually('it is gone', async () => (await shell(home, left)) === '')
     await again.terminate('the watch waits for the next job')
+
+    // Neither somebody's mail nor the report of it is taken: it is told, and not reported without end.
+    const nobody = JSON.stringify({ answers: [{ recipient: '^(nobody|alerts)@', text: '550 5.1.1 no such user' }] })
+    undo.push(() => server.exec(['sh', '-c', 'echo {} > /etc/nightshift-lab/mail.json']))
+    await server.exec(['sh', '-c', 'cat > /etc/nightshift-lab/mail.json'], { stdin: nobody })
+    await home.exec(['sendmail', '-i', 'nobody@spine.ronny.works'], { stdin: 'Subject: to nobody\n\nx\n' })
+    const refused = async () => (await shell(home, 'journalctl --no-pager -o cat SYSLOG_FACILITY=2 | grep -c status=bounced || true')).trim()
+    await eventually('both were refused', async () => (await refused()) === '2' && (await shell(home, 'postqueue -j')) === '')
+    const gate = await gateOf('proxmox-home')
+    expect(gate?.places?.map(({ place }) => place)).toEqual(['queue: refused'])
+    expect(gate?.message).toContain('2 mails refused for good within a day, and nobody on the host was told; the last for nobody@spine.ronny.works: ')
+    expect(await refused()).toBe('2')
   }, 420_000)
 
   it('takes everything back when the server refuses the login, and leaves no test mail behind', async () => {
