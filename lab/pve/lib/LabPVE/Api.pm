@@ -126,10 +126,18 @@ sub find ($verb, $path) {
   return;
 }
 
-sub exists_in_proxmox ($path) {
+# Of the paths that the lab has, what else Proxmox does there.
+my %ABSENT_VERB = (
+  create => [q{^pools$}, q{^nodes/[^/]+/(?:status|qemu|lxc)$}, q{^nodes/[^/]+/qemu/[^/]+/agent$}, q{^nodes/[^/]+/storage/[^/]+/content/.}],
+  set => [q{^pools(?:/[^/]+)?$}, q{^nodes/[^/]+/time$}],
+  delete => [q{^pools(?:/[^/]+)?$}],
+);
+
+# Whether Proxmox has a path, or that verb of it, and the lab has not.
+sub exists_in_proxmox ($path, $verb = 'get') {
   $path =~ s{/+}{/}g;
   $path =~ s{^/|/$}{}g;
-  return scalar grep { $path =~ /$_/ } @ABSENT;
+  return scalar grep { $path =~ /$_/ } @ABSENT, @{ $ABSENT_VERB{$verb} // [] };
 }
 
 # Calls for another node go there; a lab host knows no other node's address.

@@ -24,7 +24,7 @@ sub call ($command, $silent, @argv) {
   my $path = $argv[0];
   my ($method, $uri) = length($path // '') ? LabPVE::Api::find($command, $path) : ();
   if (length($path // '') && !$method) {
-    LabPVE::Unknown::fail("'pvesh $command $path'") if LabPVE::Api::exists_in_proxmox($path);
+    LabPVE::Unknown::fail("'pvesh $command $path'") if LabPVE::Api::exists_in_proxmox($path, $command);
     print STDERR "No '$command' handler defined for '$path'\n";
     return 1;
   }
@@ -53,9 +53,12 @@ sub call ($command, $silent, @argv) {
   die $err;
 }
 
+# What a child can do, also where the lab cannot; of a path that the lab has not at all it says nothing.
 sub capabilities ($path) {
+  LabPVE::Unknown::fail("'pvesh ls' of what holds $path") if LabPVE::Api::exists_in_proxmox($path);
   my ($get) = LabPVE::Api::find('get', $path);
-  return ($get ? ($get->{link} ? 'Dr' : '-r') : '--') . join '', map { LabPVE::Api::find($_->[0], $path) ? $_->[1] : '-' } ['set', 'w'], ['create', 'c'], ['delete', 'd'];
+  my $can = sub ($verb) { my ($method) = LabPVE::Api::find($verb, $path); $method || LabPVE::Api::exists_in_proxmox($path, $verb) };
+  return ($get ? ($get->{link} ? 'Dr' : '-r') : '--') . join '', map { $can->($_->[0]) ? $_->[1] : '-' } ['set', 'w'], ['create', 'c'], ['delete', 'd'];
 }
 
 sub ls (@argv) {
