@@ -66,7 +66,7 @@ class Reference {
   }
 }
 
-const until = (look: () => unknown, expected: unknown): Promise<void> => expect.poll(look, { timeout: 60_000, interval: 50 }).toEqual(expected)
+const until = (look: () => unknown, expected: unknown): Promise<void> => expect.poll(look, { timeout: 60_000, interval: 250 }).toEqual(expected)
 
 /** The server suggests a new run at 4,096 events and at 4 MiB, and ends a run at 51,200 and at 50 MiB; what arrives while a run is left comes on top. */
 async function isBounded(): Promise<void> {
@@ -115,8 +115,8 @@ it('10,000 observations, copies and old ones among them, with workers that go an
   const settled = () =>
     until(async () => {
       const { totals, outbox } = await world.snapshot()
-      return [totals.reports, totals.dropped, outbox.depth]
-    }, [told.length, copies, 0])
+      return [totals.reports, totals.dropped, outbox.depth, record().length - reference.decisions.length]
+    }, [told.length, copies, 0, 0])
   const pass = async (changed: readonly DeskFinding[]) => {
     story.nowMs += 1000
     const report = { ...story.report([...open.values()]), changed }
@@ -133,7 +133,8 @@ it('10,000 observations, copies and old ones among them, with workers that go an
 
   await pass([])
   for (let each = 0; each < PASSES; each++) {
-    if (each === 65 || each === 135) await world.stopWork()
+    // While nothing is under way: a task that is handed to a worker on its way out is lost until its time-out. Workers that are killed at work are among the faults.
+    if (each === 40 || each === 160) await world.stopWork()
     // A disk that takes its time, while some nine hundred decisions are made.
     if (each === 81) world.keep = (word) => isFree.then(() => keep(word))
     if (each === 118) release()
@@ -144,7 +145,7 @@ it('10,000 observations, copies and old ones among them, with workers that go an
       else open.set(keyOf(one), one)
     }
     await pass(stage === undefined ? [] : group)
-    if (each === 69 || each === 139) await world.work()
+    if (each === 44 || each === 164) await world.work()
     if (each % 10 === 3) {
       copies += 1
       await tell(told.at(-2) ?? (told[0] as DeskReport))
