@@ -3,7 +3,7 @@
  * (Stalwart indexes few headers, and later).
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { ImapFlow } from 'imapflow'
+import type { ImapFlow } from 'imapflow'
 import type { DeliveredAnswer, DeliveredQuestion } from '../../domain/desk/delivery.js'
 import { DELIVERY_DEADLINE_SECONDS } from '../../domain/desk/delivery.js'
 import type { Redact } from '../../domain/redact.js'
@@ -69,6 +69,8 @@ export async function wasDelivered(access: MailboxAccess, question: DeliveredQue
 
 /** Opens the mailbox for reading and closes it whatever happens. */
 export async function reading<T>(access: MailboxAccess, work: (client: ImapFlow) => Promise<T>): Promise<T> {
+  // Loaded with the first mailbox that is read: a fifth of what a worker loads is this.
+  const { ImapFlow } = await import('imapflow')
   const client = new ImapFlow({
     host: access.server,
     port: access.port,
