@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { execa } from 'execa'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { YAMLMap, YAMLSeq } from 'yaml'
 import { packageRoot } from '../../src/temporal/package-root.js'
 import { anyFreePort } from '../../src/temporal/ports.js'
@@ -34,10 +34,20 @@ async function up(where: TestPlace, args: readonly string[] = []): Promise<Runni
 
 const targetsOf = (document: { get(key: string): unknown }) => (document.get('targets') as YAMLSeq<YAMLMap>).items
 
-describe('the runbook files', () => {
-  it('stay in force as they were when one is broken while nightshift runs, and the status names the line', async () => {
-    const where = await place()
-    await up(where)
+describe('a nightshift that stays up', () => {
+  let where: TestPlace
+  let running: RunningUp
+
+  beforeAll(async () => {
+    where = await makePlace(lab.paths.config)
+    running = await startUp(where, [], /A pass every/)
+  })
+  afterAll(async () => {
+    await running?.stop()
+    await where?.remove()
+  })
+
+  it('keeps the runbook files in force as they were when one is broken while it runs, and the status names the line', async () => {
     const good = await where.read('inventory.yaml')
     await where.write('inventory.yaml', good.replace(/^targets:$/m, 'targets: [oops'))
     const broken = await onePass(where)
@@ -50,6 +60,39 @@ describe('the runbook files', () => {
     expect(mended.verdict).toBe('ok')
   })
 
+  it('makes passes at the same time, which leave the status of the newer one, and both their rows', async () => {
+    const { client, close } = await clientOf(running, lab.name)
+    undo.push(close)
+    const start = (id: string) =>
+      client.workflow.execute('backupMonitor', { workflowId: id, taskQueue: `nightshift-${lab.name}`, args: [{}] }) as Promise<{
+        passId: string
+        takenAt: string
+      }>
+    const [one, two] = await Promise.all([start('monitor/test-one'), start('monitor/test-two')])
+    const newer = one.takenAt > two.takenAt ? one : two
+    expect((await statusOf(where)).status.passId).toBe(newer.passId)
+  })
+
+  it('shows what it found on the metrics endpoint beside the metrics of the SDK, and in the search attributes and details of the run', async () => {
+    await onePass(where)
+    const metrics = await (await fetch(`http://127.0.0.1:${running.metricsPort}/metrics`)).text()
+    expect(metrics).toMatch(/^nightshift_verdict\{[^}]*verdict="ok"[^}]*\} 1$/m)
+    expect(metrics).toMatch(/^nightshift_targets_seen\{[^}]*\} 28$/m)
+    expect(metrics).toMatch(/^temporal_worker_task_slots_available/m)
+    const { client, close } = await clientOf(running, lab.name)
+    undo.push(close)
+    const ids: string[] = []
+    for await (const run of client.workflow.list({ query: 'NightshiftRunbook = "backupMonitor" AND NightshiftPhase = "judge"' })) ids.push(run.workflowId)
+    expect(ids).toContain(`monitor/${lab.name}`)
+    const metadata = await client.workflow.getHandle(`monitor/${lab.name}`).query<{ currentDetails?: string }>('__temporal_workflow_metadata')
+    expect(metadata.currentDetails).toMatch(/\| *target/i)
+    const schedule = await client.schedule.getHandle(`monitor/${lab.name}`).describe()
+    expect(schedule.policies.overlap).toBe('SKIP')
+    expect((await fetch(`http://127.0.0.1:${running.uiPort}/`)).status).toBe(200)
+  })
+})
+
+describe('the runbook files', () => {
   it('with no enabled target at all give UNKNOWN, never OK', async () => {
     const where = await place()
     await where.edit('inventory.yaml', (document) => {
@@ -63,21 +106,6 @@ describe('the runbook files', () => {
 })
 
 describe('passes', () => {
-  it('that run at the same time leave the status of the newer one, and both their rows', async () => {
-    const where = await place()
-    const running = await up(where)
-    const { client, close } = await clientOf(running, lab.name)
-    undo.push(close)
-    const start = (id: string) =>
-      client.workflow.execute('backupMonitor', { workflowId: id, taskQueue: `nightshift-${lab.name}`, args: [{}] }) as Promise<{
-        passId: string
-        takenAt: string
-      }>
-    const [one, two] = await Promise.all([start('monitor/test-one'), start('monitor/test-two')])
-    const newer = one.takenAt > two.takenAt ? one : two
-    expect((await statusOf(where)).status.passId).toBe(newer.passId)
-  })
-
   it('survive kill -9 of nightshift and of its Temporal server in the middle, and are finished after the restart', async () => {
     const where = await place()
     await labCommand('latency', '550')
@@ -201,26 +229,6 @@ describe('secrets', () => {
 })
 
 describe('what people and programs look at', () => {
-  it('is on the metrics endpoint beside the metrics of the SDK, and in the search attributes and details of the run', async () => {
-    const where = await place()
-    const running = await up(where)
-    await onePass(where)
-    const metrics = await (await fetch(`http://127.0.0.1:${running.metricsPort}/metrics`)).text()
-    expect(metrics).toMatch(/^nightshift_verdict\{[^}]*verdict="ok"[^}]*\} 1$/m)
-    expect(metrics).toMatch(/^nightshift_targets_seen\{[^}]*\} 28$/m)
-    expect(metrics).toMatch(/^temporal_worker_task_slots_available/m)
-    const { client, close } = await clientOf(running, lab.name)
-    undo.push(close)
-    const ids: string[] = []
-    for await (const run of client.workflow.list({ query: 'NightshiftRunbook = "backupMonitor" AND NightshiftPhase = "judge"' })) ids.push(run.workflowId)
-    expect(ids).toContain(`monitor/${lab.name}`)
-    const metadata = await client.workflow.getHandle(`monitor/${lab.name}`).query<{ currentDetails?: string }>('__temporal_workflow_metadata')
-    expect(metadata.currentDetails).toMatch(/\| *target/i)
-    const schedule = await client.schedule.getHandle(`monitor/${lab.name}`).describe()
-    expect(schedule.policies.overlap).toBe('SKIP')
-    expect((await fetch(`http://127.0.0.1:${running.uiPort}/`)).status).toBe(200)
-  })
-
   it('is kept for 90 days, over restarts', async () => {
     const where = await place()
     const first = await startUp(where, [], /A pass every/)

@@ -40,7 +40,7 @@ export async function startLocal(namespace: string): Promise<TestWorkflowEnviron
   )
 }
 
-const MOST_STARTS = 5
+const MOST_STARTS = 12
 
 /** The SDK gives a server five seconds to start (sdk-core, ephemeral server); on a busy machine that is not always enough. */
 export async function patiently<T>(start: () => Promise<T>): Promise<T> {
