@@ -53,6 +53,8 @@ const MOST_DECISIONS_A_WORD = 400
 
 /** A pass may be dated by a clock that was put back or ahead. Runs of before 0.2 took every date for true. */
 const doubtsClocks = () => patched('clocks-that-jump')
+/** Runs of before 0.2 went on writing to whom alerts.yaml named when something began. */
+const readdresses = () => patched('addresses-of-now')
 
 export const reportSignal = defineSignal<[DeskReport]>('report')
 export const deskQuery = defineQuery<DeskSnapshot>('desk')
@@ -91,7 +93,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
   // What comes in is decided on at once: between two awaits nothing else runs.
   const takeReport = (report: DeskReport): void => {
     const why = refusalOfReport(report)
-    if (why === null) take(receive(state, report, Date.now(), { isWhole: false, doubtsClocks }))
+    if (why === null) take(receive(state, report, Date.now(), { isWhole: false, doubtsClocks, readdresses }))
     else refuse('report', why)
   }
   setHandler(reportSignal, takeReport, { description: 'What a pass of the monitor, or another run, finds wrong.' })
@@ -263,7 +265,7 @@ export async function alertDesk(rawInput: AlertDeskInput): Promise<void> {
       .map(({ key, severity, reason }) => ({ key, severity, reason }))
     try {
       const report = await stateActivities().readWhole.executeWithOptions({ summary: `Read all that is wrong in ${scope}` }, [{ scope, known }])
-      take(receive(state, report, Date.now(), { isWhole: true, doubtsClocks }))
+      take(receive(state, report, Date.now(), { isWhole: true, doubtsClocks, readdresses }))
     } catch (error) {
       if (!(error instanceof ActivityFailure)) throw error
     }

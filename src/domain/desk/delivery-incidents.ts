@@ -122,8 +122,10 @@ function open(turn: Turn, key: string, trouble: Trouble): void {
 
 /** A day later, still. */
 function again(turn: Turn, incident: Incident): void {
-  if (incident.told === null || incident.ack !== null || turn.silenceOf(incident) !== undefined || turn.nowMs - incident.told.lastAtMs < REPEAT_MS) return
-  tell(turn, incident, incident.told.repeats + 1)
+  if (incident.ack !== null || turn.silenceOf(incident) !== undefined) return
+  // a second channel may have been named since
+  if (incident.told === null) tell(turn, incident, 0)
+  else if (turn.nowMs - incident.told.lastAtMs >= REPEAT_MS) tell(turn, incident, incident.told.repeats + 1)
 }
 
 function tell(turn: Turn, incident: Incident, repeats: number): void {
@@ -160,8 +162,9 @@ function end(turn: Turn, incident: Incident): void {
     return
   }
   const lasted = lengthText(incident.brokenAtMs, turn.nowMs)
-  const what =
-    incident.reason === 'recipient_refused' ? `${incident.subject.slice(incident.subject.lastIndexOf('/') + 1)} is taken again` : 'mail goes out again'
+  const address = incident.subject.slice(incident.subject.lastIndexOf('/') + 1)
+  const isNamed = [turn.state.contract?.defaultRoute, ...(turn.state.contract?.rules ?? [])].some((route) => route?.recipients.includes(address))
+  const what = incident.reason === 'recipient_refused' ? `${address} is ${isNamed ? 'taken again' : 'named in alerts.yaml no more'}` : 'mail goes out again'
   const text = `${what}, after ${lasted}. It was: ${incident.message}`
   if (incident.told !== null) {
     turn.notice({ id: `${incident.id}.over`, title: `[nightshift ${turn.state.estate}] RECOVERED ${what}`, text: paragraph(text), severity: 'ok' })

@@ -1,5 +1,6 @@
 /** Takes a report: opens, changes and closes incidents of its scope. What is then mailed is decided by `review`. */
 import { sha256Hex } from '../canonical.js'
+import { hasDismissed, readdressed } from './addresses.js'
 import { mailRecoveries } from './mails.js'
 import { type DeskFinding, type DeskReport, keyOf } from './report.js'
 import { review } from './review.js'
@@ -20,6 +21,8 @@ export interface ReceiveOptions {
   readonly isWhole: boolean
   /** Whether clocks may be wrong; asked only where that makes a difference. False: as runs of before 0.2 decided. True unless told. */
   readonly doubtsClocks?: () => boolean
+  /** Whether who is named no more in alerts.yaml is written to no more; asked only where somebody is not. True unless told. */
+  readonly readdresses?: () => boolean
 }
 
 /**
@@ -49,7 +52,8 @@ export function receive(
   if (isOlder && !doubtsClocks()) return dropped('older')
   if (isOlder && !options.isWhole) return dropped('older', { unsure })
 
-  const turn = new Turn(state, nowMs)
+  const isReaddressed = hasDismissed(state.contract, report.contract) && (options.readdresses ?? (() => true))()
+  const turn = new Turn(isReaddressed ? { ...state, ...readdressed(state, report.contract, nowMs) } : state, nowMs)
   turn.patch({
     contract: report.contract,
     estate: report.estate,
