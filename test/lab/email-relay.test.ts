@@ -216,10 +216,12 @@ describe('emailRelay', () => {
     expect(await refused()).toBe('2')
   }, 420_000)
 
-  it('takes everything back when the server refuses the login, and leaves no test mail behind', async () => {
+  it('takes everything back when the server refuses the login, or when its certificate is not trusted, and leaves no test mail behind', async () => {
     const pve = lab.host('pve')
     const before = await waysOf(pve)
-    await writeFile(join(place.config, 'secrets', ALERTS), 'not-the-password\n', { mode: 0o600 })
+    const secret = join(place.config, 'secrets', ALERTS)
+    const right = await place.read(`secrets/${ALERTS}`)
+    await writeFile(secret, 'not-the-password\n', { mode: 0o600 })
     const handle = await start('pve')
     await approved(handle)
     const result = (await handle.result()) as EmailRelayResult
@@ -231,6 +233,19 @@ describe('emailRelay', () => {
     expect(await shell(pve, 'postqueue -j')).toBe('')
     await mailRoot(pve, 'as it was before')
     await eventually('the personal inbox got it', async () => (await inboxOf(PERSONAL)).includes('Subject: as it was before'))
+
+    // The login is right, and no authority that this host trusts has signed the server's certificate.
+    await writeFile(secret, right, { mode: 0o600 })
+    const store = '/etc/ssl/certs/ca-certificates.crt'
+    await shell(pve, `cp ${store} /root/store; awk '/BEGIN/ { n++ } n == 1' /root/store > ${store}`)
+    undo.push(() => pve.exec(['mv', '/root/store', store]))
+    const untrusted = await start('pve')
+    await approved(untrusted)
+    const refused = (await untrusted.result()) as EmailRelayResult
+    expect(refused.message).toContain('not proven: the mail to root cannot arrive: deferred: Server certificate not ')
+    expect(refused.state).toBe('rolled_back')
+    expect(await waysOf(pve)).toBe(before)
+    expect(await shell(pve, 'postqueue -j')).toBe('')
   }, 300_000)
 
   it('with mode disable lets no mail leave the host, and leaves to a person what is not its own to change, with the command', async () => {

@@ -228,6 +228,14 @@ describe('the mail log', () => {
     expect(hopeless(deliveries.slice(4), RONNY)).toBeUndefined()
   })
 
+  test.each(['Server certificate not trusted', 'Server certificate not verified', 'TLS is required, but our TLS engine is unavailable'])(
+    '%s is mended by no later attempt either',
+    (said) => {
+      const [attempt] = deliveries.slice(3)
+      expect(hopeless(attempt === undefined ? [] : [{ ...attempt, said }], RONNY)?.said).toBe(said)
+    },
+  )
+
   test('takes a refusal of somebody else’s mail for none of ours', () => {
     const refused = deliveriesIn(LOG.replaceAll('status=sent (250 2.0.0 Ok: queued as AA)', 'status=bounced (said: 550 5.1.1 no such user)')).slice(1, 3)
     expect(hopeless(refused, RONNY)).toBeUndefined()
