@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/temporal/package-root.js'
+import { eventually } from '../../support/polling.js'
 
 let folder: string
 beforeEach(() => {
@@ -13,8 +14,8 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A set-up of two steps: one done already, one that appends to a file as it begins and ends. */
-function startSetup(holdMs: number, name: string) {
+/** A set-up of two steps: one done already, one that appends to a file as it begins and ends. @param held it goes on when `go` lies in the folder */
+function startSetup(name: string, held = false) {
   const script = join(folder, `${name}.mjs`)
   writeFileSync(
     script,
@@ -26,7 +27,7 @@ function startSetup(holdMs: number, name: string) {
        { name: 'tree', isDone: () => existsSync(made), run: async () => {
          appendFileSync(log, ${JSON.stringify(name)} + ' begins\\n')
          process.stdout.write('begun\\n')
-         await new Promise((resolve) => setTimeout(resolve, ${holdMs}))
+         while (${held} && !existsSync(${JSON.stringify(join(folder, 'go'))})) await new Promise((resolve) => setTimeout(resolve, 20))
          writeFileSync(made, '')
          appendFileSync(log, ${JSON.stringify(name)} + ' ends\\n') } },
      ])`,
@@ -43,7 +44,7 @@ const log = () => readFileSync(join(folder, 'log'), 'utf8').trim().split('\n')
 
 describe('set-up steps', () => {
   it('does the missing ones only, with number, name and time', async () => {
-    const setup = startSetup(0, 'first')
+    const setup = startSetup('first')
     await setup.ended
     expect(log()).toEqual(['first begins', 'first ends'])
     expect(setup.said()).toContain('nightshift set-up: tree')
@@ -51,21 +52,22 @@ describe('set-up steps', () => {
   })
 
   it('two at once: the second waits, and then finds it done', async () => {
-    const first = startSetup(700, 'first')
+    const first = startSetup('first', true)
     await first.begun
-    const second = startSetup(0, 'second')
+    const second = startSetup('second')
+    await eventually('the second waits', () => second.said().includes('another set-up of nightshift is running'))
+    writeFileSync(join(folder, 'go'), '')
     await Promise.all([first.ended, second.ended])
     expect(log()).toEqual(['first begins', 'first ends'])
-    expect(second.said()).toContain('another set-up of nightshift is running')
     expect(second.said()).toContain('[1/1] tree: done already')
   })
 
   it('one that was killed leaves no lock behind', async () => {
-    const first = startSetup(60_000, 'first')
+    const first = startSetup('first', true)
     await first.begun
     first.child.kill('SIGKILL')
     await first.ended
-    const second = startSetup(0, 'second')
+    const second = startSetup('second')
     const [code] = (await second.ended) as [number]
     expect(code).toBe(0)
     expect(log()).toEqual(['first begins', 'second begins', 'second ends'])
@@ -73,7 +75,7 @@ describe('set-up steps', () => {
 
   it('says nothing when nothing is missing', async () => {
     writeFileSync(join(folder, 'made'), '')
-    const setup = startSetup(0, 'first')
+    const setup = startSetup('first')
     await setup.ended
     expect(setup.said()).toBe('')
   })
