@@ -260,7 +260,7 @@ function aliasesStep(about: About): PlanStep {
 
 /** What a mail to each of these names would be sent to, by the compiled map. */
 const READ_ALIASES =
-  'm=$(postconf -hx alias_maps); m=${m%%[, ]*}; for n; do printf "%s: %s\\n" "$n" "$(postalias -q "$n" "${m:-hash:/etc/aliases}" 2>/dev/null)"; done | sed "s/, */, /g; s/ *$//"'
+  'm=$(postconf -hx alias_maps | sed "s/[, ].*//"); [ -n "$m" ] || m=hash:/etc/aliases; for n; do printf "%s: %s\\n" "$n" "$(postalias -q "$n" "$m" 2>/dev/null)"; done | sed "s/, */, /g; s/ *$//"'
 
 function warningsOf(verdicts: readonly ChannelVerdict[], seen: RelayObservation, host: RelayHost): PlanWarning[] {
   const waiting = waitingMail(seen)

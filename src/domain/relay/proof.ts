@@ -124,6 +124,7 @@ export function hopeless(deliveries: readonly Delivery[], to: string): Delivery 
     (delivery) =>
       delivery.by !== 'local' &&
       ((delivery.status === 'bounced' && delivery.to.toLowerCase() === to.toLowerCase()) ||
-        (delivery.status === 'deferred' && /\b535\b|not verified|not trusted|no mechanism available|authentication failed|TLS engine (is )?unavailable/i.test(delivery.said))),
+        (delivery.status === 'deferred' &&
+          /\b535\b|not verified|not trusted|no mechanism available|authentication failed|TLS engine (is )?unavailable/i.test(delivery.said))),
   )
 }
