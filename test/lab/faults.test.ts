@@ -16,7 +16,12 @@ describe(`the worker and the Temporal server die at ${POINTS} points (seed ${see
   beforeAll(async () => {
     const program = join(packageRoot(), 'dist', 'bench', 'faults.js')
     const options = ['--points', String(POINTS), '--seed', String(seed), '--lanes', '1']
-    const run = await execa(process.execPath, [program, ...runbooks, ...options], { all: true, reject: false, stdin: 'ignore' })
+    const run = await execa(process.execPath, [program, ...runbooks, ...options], {
+      all: true,
+      reject: false,
+      stdin: 'ignore',
+      env: { TEMPORAL_DEBUG: undefined },
+    })
     said = run.all
     exitCode = run.exitCode
   }, 1_200_000)
