@@ -192,7 +192,16 @@ describe('the way of the alerts', () => {
 
   it('is one line below the pass, narrow or wide, and louder when something waits or the canary did not come', () => {
     const loud: string[] = []
-    const palette = { ...plain, severity: { ...plain.severity, warning: (text: string) => (loud.push(text), text) } }
+    const palette = {
+      ...plain,
+      severity: {
+        ...plain.severity,
+        warning: (text: string) => {
+          loud.push(text)
+          return text
+        },
+      },
+    }
     const said = (change: Partial<typeof desk>, width = 100) => {
       loud.length = 0
       const text = renderStatusTable({ ...aStatus(), desk: { ...desk, ...change } }, { width, now: NOW, palette })
