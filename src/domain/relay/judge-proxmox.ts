@@ -29,7 +29,9 @@ export function judgeTargets(seen: RelayObservation, context: RelayContext): Fou
       const isWanted =
         listOf(row.mailto).join() === rootMailTo && listOf(row['mailto-user']).length === 0 && text(row['from-address']) === sender && !isOn(row.disable)
       if (isWanted) continue
-      const state = [`to ${to.join(', ') || 'nobody'}`, `from ${text(row['from-address']) || 'root'}`, ...(isOn(row.disable) ? ['disabled'] : [])].join(', ')
+      const insteadOf = (is: string, wanted: string): string => (is === wanted ? is : `${is} instead of ${wanted}`)
+      const whom = insteadOf(to.join(', ') || 'nobody', rootMailTo)
+      const state = [`to ${whom}`, `from ${insteadOf(text(row['from-address']) || 'root', sender)}`, ...(isOn(row.disable) ? ['disabled'] : [])].join(', ')
       found.push({ place: `target ${name}`, found: state, fix: `send it to ${rootMailTo} from ${sender}`, isPlanned: true })
     } else if (!isOn(row.disable) && strangers(to, context).length > 0) {
       const fix = `pvesh set ${ENDPOINTS}/sendmail/${name} --disable 1`

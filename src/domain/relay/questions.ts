@@ -147,7 +147,7 @@ export function questionsOf(saslSha256: string): Question[] {
     masked('zed tokens', ['/etc/zfs/zed.d/zed.rc'], '^\\s*ZED_(PUSHBULLET|SLACK|PUSHOVER|NTFY|GOTIFY)[A-Z_]*='),
     sh('zedlets', '[ ! -d /etc/zfs/zed.d ] || find /etc/zfs/zed.d -maxdepth 1 -type f ! -name zed.rc ! -name README'),
     lines('cron', ['/etc/crontab', '/etc/cron.d/*', '/var/spool/cron/crontabs/*'], '^\\s*MAIL(TO|FROM)\\s*='),
-    captures('cron commands', ['/etc/crontab', '/etc/cron.d/*', '/var/spool/cron/crontabs/*', '/var/spool/cron/atjobs/*', '/etc/anacrontab'], SENDS),
+    captures('cron commands', ['/etc/crontab', '/etc/cron.d/*', '/var/spool/cron/crontabs/*', '/var/spool/cron/atjobs/*', '/etc/anacrontab'], CRON_SENDS),
     lines('anacrontab', ['/etc/anacrontab'], '^\\s*MAILTO\\s*='),
     lines('mdadm.conf', ['/etc/mdadm/mdadm.conf', '/etc/mdadm.conf'], '^\\s*(?i:mailaddr|program)\\b'),
     // As apt itself understands its files: they may nest.
@@ -240,18 +240,23 @@ const ADDRESS = '[\\w.+-]+@[\\w-]++(?:\\.[\\w-]++)++(?!:)'
 const LINK = 'https?://(?:[^/@\\s"\']*@)?'
 const MESSENGERS =
   '(?:[\\w-]+\\.)*(?:ntfy\\.sh|api\\.telegram\\.org|pushover\\.net|hooks\\.slack\\.com|discord(?:app)?\\.com|pushbullet\\.com|maker\\.ifttt\\.com|webhook\\.office\\.com)'
-const SENDS = [
-  '(?:^|[\\s|;&(`"\'/])(?<mailer>mailx?|s-nail|bsd-mailx|sendmail|mutt)(?=[\\s"\'`;|<]|$)',
-  '\\b(?<direct>msmtp|ssmtp|swaks|[sS]end[eE]mail|esmtp|smtplib|SMTP_SSL|Net::SMTP)\\b(?!\\s*=)',
-  '\\bsmtps?://(?:[^/@\\s"\']*@)?(?<direct>[\\w.-]+)',
-  '\\b(?<post>curl)\\b(?=.*(?:\\s(?:-[A-Za-z]*[dFT]\\b|--data|--form|--upload-file|--json|--mail-rcpt)|POST))',
-  '\\b(?<post>wget)\\b(?=.*--(?:post-|method))',
-  `${LINK}(?<messenger>${MESSENGERS})`,
-  `${LINK}(?<link>[\\w.-]+)`,
-  `\\b\\w+=["']?(?<assigned>${ADDRESS})`,
-  `\\b(?:To|Cc|Bcc):\\s*(?<assigned>${ADDRESS})`,
-  `(?<address>${ADDRESS})`,
-].join('|')
+const sending = (assigned: string) =>
+  [
+    '(?:^|[\\s|;&(`"\'/])(?<mailer>mailx?|s-nail|bsd-mailx|sendmail|mutt)(?=[\\s"\'`;|<]|$)',
+    '\\b(?<direct>msmtp|ssmtp|swaks|[sS]end[eE]mail|esmtp|smtplib|SMTP_SSL|Net::SMTP)\\b(?!\\s*=)',
+    '\\bsmtps?://(?:[^/@\\s"\']*@)?(?<direct>[\\w.-]+)',
+    '\\b(?<post>curl)\\b(?=.*(?:\\s(?:-[A-Za-z]*[dFT]\\b|--data|--form|--upload-file|--json|--mail-rcpt)|POST))',
+    '\\b(?<post>wget)\\b(?=.*--(?:post-|method))',
+    `${LINK}(?<messenger>${MESSENGERS})`,
+    `${LINK}(?<link>[\\w.-]+)`,
+    `\\b${assigned}=["']?(?<assigned>${ADDRESS})`,
+    `\\b(?:To|Cc|Bcc):\\s*(?<assigned>${ADDRESS})`,
+    `(?<address>${ADDRESS})`,
+  ].join('|')
+
+const SENDS = sending('\\w+')
+/** `MAILTO` is cron's own, and looked at by itself. */
+const CRON_SENDS = sending('(?!MAIL(?:TO|FROM)=)\\w+')
 
 /** Mails that the server refused for good lately. Nobody is told of them: the server takes no report with an empty sender. */
 const REFUSED = `set -e; log=$(journalctl --quiet --no-pager -o short-unix --since '-25 hours' SYSLOG_FACILITY=2)

@@ -27,7 +27,7 @@ test('the host as it was found fails with the place, and with the runbook as the
   expect(findingsOf(AS_FOUND)).toEqual(
     expect.arrayContaining([
       'aliases | /etc/aliases: root | ronny@personal.example',
-      'targets | target mail-to-root | to ronny@spine.ronny.works, from root',
+      'targets | target mail-to-root | to ronny@spine.ronny.works, from root instead of alerts@spine.ronny.works',
       'postfix | postfix relayhost | (empty)',
       'postfix | /etc/postfix/sasl_passwd | it is not there',
     ]),
@@ -192,7 +192,7 @@ const CASES: readonly [title: string, seen: () => RelayObservation, expected: st
   [
     'the built-in target with a user beside the address',
     () => withRows('endpoints sendmail', ([row]) => [{ ...row, 'mailto-user': ['root@pam'] }]),
-    'targets | target mail-to-root | to ronny@spine.ronny.works, ronny@spine.ronny.works, from alerts@spine.ronny.works',
+    'targets | target mail-to-root | to ronny@spine.ronny.works, ronny@spine.ronny.works instead of ronny@spine.ronny.works, from alerts@spine.ronny.works',
   ],
   ['a matcher without a target', () => withRows('matchers', ([row]) => [{ ...row, target: undefined }]), 'matchers | matcher default-matcher | to nobody'],
   [
