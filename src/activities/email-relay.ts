@@ -23,6 +23,7 @@ import type { LogReading, OpenedRelay, PlannedRelay } from '../domain/relay/run.
 import { logProgram, NOTIFICATION_TEST, removeTestsProgram, sendProgram, TIDY_PROGRAM } from '../domain/relay/test-programs.js'
 import { type WatcherOrder, watchersOf } from '../domain/relay/watcher.js'
 import { planWatcher, watcherQuestions } from '../domain/relay/watcher-plan.js'
+import { withoutSecrets } from '../domain/relay/without-secrets.js'
 import { RunbookErrors, resolveSecret, SecretError } from '../runbooks/index.js'
 import { type MailboxAccess, type MailboxMark, markMailbox, readBack } from './delivery/mailbox.js'
 import type { ReadingDeps, StateDeps } from './monitor.js'
@@ -76,7 +77,7 @@ export function createRelaySiteActivities(deps: RelaySiteDeps) {
       const { out, exit, err } = await ask(route, ['perl', '-'], relayProbe(questions), READING_DEADLINE_MS)
       if (exit !== 0)
         throw ApplicationFailure.retryable(`reading the ways of mail of ${route.host} ended with ${exit}: ${deps.redact(err.trim().slice(-300))}`, 'HostUnread')
-      const seen = parseRelayReading(route.host, route.node, questions, out)
+      const seen = withoutSecrets(parseRelayReading(route.host, route.node, questions, out))
       return gzipSync(JSON.stringify(redactDeep(seen, deps.redact))).toString('base64')
     },
 

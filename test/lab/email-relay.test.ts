@@ -11,6 +11,7 @@ import { watcherPaths } from '../../src/domain/relay/watcher.js'
 import type { PlanView } from '../../src/workflows/approval.js'
 import type { GatesResult } from '../../src/workflows/drift-gates.js'
 import type { EmailRelayResult } from '../../src/workflows/email-relay.js'
+import { historyText } from '../support/history-text.js'
 import { testLab } from '../support/lab.js'
 import { nightshift, startUp } from '../support/nightshift.js'
 import { clientOf, makePlace, type TestPlace } from '../support/place.js'
@@ -84,11 +85,16 @@ async function approved(handle: WorkflowHandle, after?: string): Promise<PlanVie
   return plan
 }
 
+/** A webhook target that is switched off; Proxmox keeps values of headers in base64. */
+const OFF_WITH_A_TOKEN = '--name phone --method post --url https://ntfy.example.org/x --header name=Authorization,value=c2Vrcml0 --disable 1'.split(' ')
+
 describe('emailRelay', () => {
   it('turns a host that mails a personal inbox to the relay with its watcher, settles its old queue by decision, reads three kinds of mail back, and the gate passes until something leads elsewhere again', async () => {
     const home = lab.host('proxmox-home')
     const server = lab.host(MAIL_HOST)
     await home.exec(['pvesh', 'create', '/cluster/backup', ...SOON])
+    await shell(home, 'echo "http_proxy: http://me:sekrit@proxy.example:3128" >> /etc/pve/datacenter.cfg')
+    await home.exec(['pvesh', 'create', '/cluster/notifications/endpoints/webhook', ...OFF_WITH_A_TOKEN])
     await place.edit('email-relay.yaml', (document) => {
       document.setIn(['watcher', 0, 'webhook'], webhookUrl(lab.record.subnet))
       document.setIn(['hosts', 1, 'old_queue'], 'flush')
@@ -158,7 +164,10 @@ describe('emailRelay', () => {
     // The login is on the host alone: not in a plan, not in a history.
     const password = (await place.read(`secrets/${ALERTS}`)).trim()
     expect(JSON.stringify([plan, result])).not.toContain(password)
-    expect(JSON.stringify((await handle.fetchHistory()).events)).not.toContain(password)
+    const history = historyText((await handle.fetchHistory()).events)
+    expect(history, 'what was read is in it').toContain('smtp_sasl_password_maps')
+    expect(history).not.toContain(password)
+    expect(history, 'a proxy of datacenter.cfg, a header of a target').not.toMatch(/sekrit|c2Vrcml0/)
 
     const gates = await gatesNow()
     expect(gates.gates.find(({ id }) => id === 'mail-route/proxmox-home')).toMatchObject({ state: 'passed', next: null })

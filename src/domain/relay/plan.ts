@@ -10,8 +10,9 @@ import type { RelayFinding } from './finding.js'
 import { type ChannelVerdict, contextOf } from './judge.js'
 import { ALIASES_PATH, FORWARD_PATH, isElsewhere, NULL_SENDER, QUEUE, settingsOf, waitingMail, wantedForward, wantedPostfix } from './judge-mail.js'
 import { DEFAULT_MATCHER, MATCHER_RULES, ROOT_TARGET } from './judge-proxmox.js'
-import { fileOf, listOf, outputOf, type RelayObservation, rowsOf } from './observation.js'
+import { fileOf, listOf, outputOf, type RelayObservation, rowsOf, Unreadable } from './observation.js'
 import { SASL_PASSWORD_PATH, saslLine } from './questions.js'
+import { HIDDEN_LOGIN } from './without-secrets.js'
 
 const ENDPOINTS = '/cluster/notifications/endpoints'
 const MATCHERS = '/cluster/notifications/matchers'
@@ -88,6 +89,10 @@ function postfixStep(about: About, findings: readonly RelayFinding[]): PlanStep[
   if (findings.length === 0) return []
   const wanted = wantedPostfix({ relay: about.runbook.relay, host: about.host })
   const names = findings.map(({ place }) => place.slice('postfix '.length)).sort()
+  if (findings.some(({ found }) => found === HIDDEN_LOGIN))
+    throw new Unreadable(
+      'smtp_sasl_password_maps of main.cf holds a login itself, which a plan would show; take it out first: postconf -X smtp_sasl_password_maps',
+    )
   const effective = settingsOf(outputOf(about.seen, 'postconf'))
   const set = settingsOf(outputOf(about.seen, 'postconf set'))
   const assign = names.map((name) => `${name}=${wanted[name] ?? ''}`)

@@ -97,7 +97,7 @@ sub shown {
     return $line =~ /^\s*#/ ? undef : captured($q->{pattern}, $line) if $q->{captures};
     return undef if defined $q->{pattern} && $line !~ /$q->{pattern}/;
     $line =~ s/([=:\s]\s*["']?)[^\s"'=].*$/$1***/ if $q->{mask} && $line !~ /=\s*["']{0,2}\s*$/;
-    return public($line);
+    return public(unsaid($line));
 }
 
 sub captured {
@@ -111,7 +111,17 @@ sub captured {
 sub public {
     my ($text) = @_;
     $text =~ s{(\bhttps?://)(?:[^/\s"'\\@]*@)?([^/\s"'\\?]+)[/?][^\s"'\\]+}{$1$2/***}g;
+    $text =~ s{(\bhttps?://)[^/\s"'\\@]*@}{$1}g;
     $text =~ s{(\s(?:-u|--user)[\s=]+)\S+}{$1***}g;
+    return $text;
+}
+
+# A line that somebody wrote: headers and data of a post, and what is named like a secret.
+sub unsaid {
+    my ($text) = @_;
+    my $value = qr/"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,\]]+/;
+    $text =~ s{(\s(?:-H|--header|-d|--data(?:-\w+)?|--json|-F|--form|--post-data)(?:\s+|=))$value}{$1***}g;
+    $text =~ s{((?:pass(?:word|wd|phrase)?|token|secret|api-?_?key|bearer)[\w"'-]*(?:\s*[=:]\s*|\s+))$value}{$1***}gi;
     return $text;
 }
 

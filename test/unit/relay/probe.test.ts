@@ -6,8 +6,10 @@ import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { judgeRelay } from '../../../src/domain/relay/judge.js'
 import type { Question, RelayObservation } from '../../../src/domain/relay/observation.js'
+import { planRelay } from '../../../src/domain/relay/plan.js'
 import { parseRelayReading, relayProbe } from '../../../src/domain/relay/probe-program.js'
 import { questionsOf } from '../../../src/domain/relay/questions.js'
+import { withoutSecrets } from '../../../src/domain/relay/without-secrets.js'
 import { HEALTHY, HOME, RUNBOOK, TODAY } from './world.js'
 
 const PERSONAL = 'me@gmail.example'
@@ -53,7 +55,8 @@ test('each file that makes something send elsewhere is found, by its place', () 
     '/etc/cron.daily/telegram': '#!/bin/bash\nwget -q "https://api.telegram.org/botsekrit/sendMessage?text=x"\n',
     '/home/bob/alert.py': '#!/usr/bin/python3\nimport smtplib\n',
     '/etc/systemd/system/backup.service':
-      '[Unit]\nOnFailure=tell@%n.service\n[Service]\nExecStart=/usr/bin/curl -s -u me:sekrit -d x https://ntfy.example.org/sekrit\n',
+      '[Unit]\nOnFailure=tell@%n.service\n[Service]\nExecStart=/usr/bin/curl -s -u me:sekrit -H "Authorization: Bearer sekrit" -d token=sekrit https://ntfy.example.org/sekrit\n',
+    '/etc/monit/monitrc': 'set mailserver smtp.gmail.com port 465 username "me" password "sekrit" using tls\n',
     '/etc/sudoers.d/mail': `Defaults mailerpath=/usr/bin/msmtp, mailto="${PERSONAL}"\n`,
     '/etc/netdata/health_alarm_notify.conf': `role_recipients_email[sysadmin]="${PERSONAL}"\n`,
     '/etc/proxmox-backup/notifications.cfg': `smtp: off\n\tmailto ${PERSONAL}\n\tdisable true\nsendmail: on\n\tmailto ${PERSONAL}\n`,
@@ -79,9 +82,10 @@ test('each file that makes something send elsewhere is found, by its place', () 
     `/etc/fail2ban/jail.local: dest | line 5: ${PERSONAL}`,
     '/etc/nut/upssched.conf: CMDSCRIPT | line 1: /usr/local/bin/ups',
     '/etc/systemd/system/backup.service: OnFailure | line 2: tell@%n.service',
-    '/etc/systemd/system/backup.service: ExecStart | line 4: /usr/bin/curl -s -u *** -d x https://ntfy.example.org/***',
+    '/etc/systemd/system/backup.service: ExecStart | line 4: /usr/bin/curl -s -u *** -H *** -d *** https://ntfy.example.org/***',
     `/etc/sudoers.d/mail: mailto | line 1: ${PERSONAL}`,
     '/etc/sudoers.d/mail: mailerpath | line 1: /usr/bin/msmtp',
+    '/etc/monit/monitrc: set mailserver | line 1: smtp.gmail.com port 465 username "me" password *** using tls',
     `/etc/netdata/health_alarm_notify.conf: role_recipients_email[sysadmin] | line 1: ${PERSONAL}`,
     `/etc/proxmox-backup/notifications.cfg: on mailto | ${PERSONAL}`,
   ])
@@ -105,4 +109,27 @@ test('what packages bring along, what mails root, and what only looks like it, i
 
 test('a file that cannot be read is unknown, and so is one that is too big to be a setting', () => {
   expect(findingsOf(hostWith({ '/etc/crontab': `#${'x'.repeat(1024 * 1024)}\n` }))).toEqual(['unknown: /etc/crontab: is bigger than 1048576 bytes'])
+})
+
+test('what a reading may keep holds no header, no proxy and no login of main.cf; and no plan is made over such a login', () => {
+  const out = (value: unknown) => ({ kind: 'run', exit: 0, out: typeof value === 'string' ? value : JSON.stringify(value), err: '' }) as const
+  const login = (text: string, name: string) => {
+    const answer = HEALTHY.answers[name]
+    return out(`${answer?.kind === 'run' ? answer.out.replace(/^smtp_sasl_password_maps.*\n?/m, '') : ''}smtp_sasl_password_maps = ${text}\n`)
+  }
+  const seen = withoutSecrets({
+    ...HEALTHY,
+    answers: {
+      ...HEALTHY.answers,
+      'endpoints webhook': out([{ name: 'phone', url: 'https://ntfy.sh/***', header: ['name=Authorization,value=sekrit'], body: 'sekrit' }]),
+      options: out({ email_from: 'root@pve', http_proxy: 'http://me:sekrit@proxy:3128' }),
+      postconf: login('static:me:sekrit', 'postconf'),
+      'postconf set': login('inline:{ [a]=me:sekrit }', 'postconf set'),
+      'master settings': out('relay/unix/smtp_sasl_password_maps = static:me:sekrit\n'),
+    },
+  })
+  expect(JSON.stringify(seen)).not.toContain('sekrit')
+  expect(findingsOf(seen)).toContain('target phone | a target of type webhook, past Postfix: https://ntfy.sh/***')
+  const verdicts = judgeRelay(seen, RUNBOOK, HOME, TODAY)
+  expect(() => planRelay(seen, RUNBOOK, HOME, verdicts)).toThrow('take it out first: postconf -X smtp_sasl_password_maps')
 })
